@@ -1,0 +1,1 @@
+"""Commands of `bench`, one file each."""

@@ -1,0 +1,62 @@
+"""Errors that mechboard raises on purpose.
+
+    BenchError
+    +-- UsageError            what was asked cannot be done as asked (exit code 2)
+    |   +-- SelectionError    a name or a pattern matches nothing
+    +-- PluginError           a plugin does not load or breaks the contract
+    +-- ModelError            a checkpoint is of a shape or family that the decoder does not know
+    +-- InvalidSolution       a method returned something that cannot be scored
+    +-- RecordError           a record is corrupt, foreign or from a later version
+    +-- StoreError            the results folder cannot be used
+
+Each message is one sentence: what was given, what is valid, what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """Base of every error that mechboard raises on purpose."""
+
+
+class UsageError(BenchError):
+    """What was asked cannot be done as asked."""
+
+
+class SelectionError(UsageError):
+    """A name or pattern matches nothing."""
+
+
+class PluginError(BenchError):
+    """A plugin does not load or breaks the contract."""
+
+
+class ModelError(BenchError):
+    """A checkpoint is of a shape or family that the decoder does not know."""
+
+
+class InvalidSolution(BenchError):
+    """A method returned something that cannot be scored."""
+
+
+class RecordError(BenchError):
+    """A record is corrupt, foreign or from a later version."""
+
+
+class StoreError(BenchError):
+    """The results folder cannot be used."""
+
+
+def unknown(what: str, given: str, valid: Iterable[str]) -> SelectionError:
+    """A SelectionError that names the closest and all valid names.
+
+    >>> str(unknown("method", "eapp", ["random", "eap"]))
+    "No method matches 'eapp'; closest: eap; valid: eap, random."
+    """
+    names = sorted(valid)
+    close = get_close_matches(given, names, n=3)
+    closest = f"closest: {', '.join(close)}; " if close else ""
+    return SelectionError(f"No {what} matches {given!r}; {closest}valid: {', '.join(names) or 'none'}.")

@@ -1,0 +1,76 @@
+"""What an ablated edge carries: the source's output in a run where *everything* is ablated.
+
+- `resample`: its output on the paired corrupt prompt;
+- `mean`: its mean output at that position over the corrupt discovery prompts;
+- `mean-global`: one mean per node, over prompts and positions of the corrupt discovery prompts;
+- `zero`: zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechboard.errors import UsageError
+from mechboard.graph.decoder import Decoder
+from mechboard.graph.nodes import Graph
+from mechboard.graph.prompts import PromptPairs
+from mechboard.graph.trace import new_outputs, record_outputs
+
+AblationKind = Literal["resample", "mean", "mean-global", "zero"]
+
+
+class Ablation:
+    """One kind of ablation of one model; means come from the discovery prompts it is fitted to."""
+
+    def __init__(self, kind: AblationKind, decoder: Decoder, discovery: PromptPairs, *, batch_size: int = 32) -> None:
+        if kind not in get_args(AblationKind):
+            raise UsageError(f"Ablation {kind!r} is unknown; valid: {', '.join(get_args(AblationKind))}.")
+        self.kind: AblationKind = kind
+        self._decoder = decoder
+        self._graph = Graph.of(decoder.config)
+        self._means: Tensor | None = None
+        if kind in ("mean", "mean-global"):
+            self._means = self._position_means(discovery, batch_size, pooled=kind == "mean-global")
+
+    def _position_means(self, discovery: PromptPairs, batch_size: int, *, pooled: bool) -> Tensor:
+        """[source, position, d_model]; positions beyond every prompt's end are left at zero."""
+        total: Tensor | None = None
+        seen = torch.zeros(discovery.corrupt.shape[1], device=self._decoder.device, dtype=self._decoder.dtype)
+        for pairs in discovery.batches(batch_size):
+            real = torch.arange(len(seen), device=pairs.lengths.device) < pairs.lengths[:, None]
+            outputs = record_outputs(self._decoder, self._decoder.embed(pairs.corrupt))
+            part = torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype))
+            total = part if total is None else total + part
+            seen += real.sum(0)
+        assert total is not None
+        if pooled:
+            return (total.sum(1) / seen.sum())[:, None, :].expand_as(total).contiguous()
+        return total / seen.clamp(min=1)[:, None]
+
+    @torch.no_grad()
+    def outputs(
+        self, pairs: PromptPairs, *, into: Float[Tensor, "sources prompts position d_model"] | None = None
+    ) -> Float[Tensor, "sources prompts position d_model"]:
+        """Ablated output of every source on these prompts, a tensor of its own. Cost of `resample`: one forward.
+
+        Raises:
+            UsageError: a prompt is longer than every discovery prompt, so that no mean exists there.
+        """
+        embedded = self._decoder.embed(pairs.corrupt)
+        if self.kind == "resample":
+            return record_outputs(self._decoder, embedded, into=into)
+        outputs = new_outputs(self._graph, embedded) if into is None else into
+        if self._means is None:
+            return outputs.zero_()
+        length = embedded.shape[1]
+        if length > self._means.shape[1]:
+            raise UsageError(
+                f"Mean ablation needs a mean at each of {length} positions and the discovery prompts have "
+                f"{self._means.shape[1]}; give longer discovery prompts or ablate by resample."
+            )
+        outputs[:] = self._means[:, None, :length]
+        return outputs

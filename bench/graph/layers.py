@@ -1,0 +1,94 @@
+"""The arithmetic of one block, as pure functions of tensors: normalise, attend, activate.
+
+Shapes: `x` is [batch, position, d_model]; per-head tensors are [batch, position, head, d_head].
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from mechboard.graph.config import Activation, DecoderConfig, Norm
+from mechboard.graph.weights import NormWeights
+
+
+class Normalised(NamedTuple):
+    """Output of a normalisation before its gain: `unit`, and what its backward needs."""
+
+    unit: Float[Tensor, "*rows d_model"]
+    inverse_scale: Float[Tensor, "*rows 1"] | None
+
+
+def normalise(x: Float[Tensor, "*rows d_model"], norm: Norm, eps: float) -> Normalised:
+    """LayerNorm (`layer`), RMSNorm (`rms`) or the identity (`none`), without gain and offset."""
+    if norm == "none":
+        return Normalised(x, None)
+    if norm == "layer":
+        x = x - x.mean(-1, keepdim=True)
+    inverse_scale = (x.square().mean(-1, keepdim=True) + eps).rsqrt()
+    return Normalised(x * inverse_scale, inverse_scale)
+
+
+def normalise_backward(
+    gradient: Float[Tensor, "*many d_model"], state: Normalised, norm: Norm
+) -> Float[Tensor, "*many d_model"]:
+    """Gradient with respect to the input of `normalise`, given the gradient with respect to `unit`.
+
+    `gradient` may have more leading axes than the state: one gradient per head that reads the same input.
+    """
+    if state.inverse_scale is None:
+        return gradient
+    if norm == "layer":
+        gradient = gradient - gradient.mean(-1, keepdim=True)
+    # <gradient, unit> / d_model, without the [..., d_model] product that a mean() would allocate.
+    projection = torch.einsum("...d,...d->...", gradient, state.unit.expand_as(gradient))
+    projection = projection.unsqueeze(-1) / gradient.shape[-1]
+    return torch.addcmul(gradient, projection, state.unit, value=-1).mul_(state.inverse_scale)
+
+
+def apply_gain(unit: Float[Tensor, "*rows d_model"], weights: NormWeights) -> Float[Tensor, "*rows d_model"]:
+    """Gain and offset of a normalisation."""
+    if weights.gain is not None:
+        unit = unit * weights.gain
+    if weights.offset is not None:
+        unit = unit + weights.offset
+    return unit
+
+
+def rotate(
+    x: Float[Tensor, "batch position heads d_head"], frequencies: Float[Tensor, " half"]
+) -> Float[Tensor, "batch position heads d_head"]:
+    """Rotary positions in the half-split convention of GPT-NeoX and Llama."""
+    angle = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)[:, None, None] * frequencies
+    cos, sin = angle.cos(), angle.sin()
+    half = frequencies.shape[0]
+    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)
+
+
+def attend(
+    q: Float[Tensor, "batch position heads d_head"],
+    k: Float[Tensor, "batch position heads d_head"],
+    v: Float[Tensor, "batch position heads d_head"],
+    config: DecoderConfig,
+    frequencies: Float[Tensor, " half"] | None,
+) -> Float[Tensor, "batch position heads d_head"]:
+    """Causal attention of heads that each have their own q, k and v."""
+    if frequencies is not None:
+        q, k = rotate(q, frequencies), rotate(k, frequencies)
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    z = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=config.attention_scale)
+    return z.transpose(1, 2)
+
+
+def activate(pre: Float[Tensor, "*rows d_mlp"], activation: Activation) -> Float[Tensor, "*rows d_mlp"]:
+    """The MLP's non-linearity."""
+    if activation == "relu":
+        return F.relu(pre)
+    if activation == "silu":
+        return F.silu(pre)
+    return F.gelu(pre, approximate="tanh" if activation == "gelu_new" else "none")

@@ -1,0 +1,207 @@
+"""Exact patched runs: a forward pass in which chosen edges carry their ablated value.
+
+A patched edge carries the source's output from the *pure* ablated run; an edge that is kept carries
+the source's current output, which earlier patches may have changed. So the input of destination v is
+
+    x_v = x + sum over patched u of (ablated_u - current_u)
+
+where x is the current residual stream. `run_patched` does this for any set of edges in one pass;
+`patch_each_edge` patches every edge alone, recomputing only what lies behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechboard.graph.cost import count
+from mechboard.graph.decoder import Decoder
+from mechboard.graph.layers import apply_gain
+from mechboard.graph.nodes import Graph
+from mechboard.graph.trace import new_outputs, record_outputs
+
+
+@torch.no_grad()
+def run_patched(
+    decoder: Decoder,
+    x: Float[Tensor, "batch position d_model"],
+    ablated: Float[Tensor, "sources batch position d_model"],
+    patched: Bool[Tensor, "sources destinations"],
+) -> Float[Tensor, "batch position d_model"]:
+    """Residual stream that `logits` reads, when the patched edges carry ablated values. Cost: one forward.
+
+    Args:
+        decoder: the model.
+        x: value of the `input` node in the clean run.
+        ablated: every source's output in the ablated run.
+        patched: dense edge set (`Graph.dense`); cells that are no edges are ignored.
+    """
+    count(forward=x.shape[0])
+    graph = Graph.of(decoder.config)
+    patched = (patched & graph.valid.to(patched.device)).to(x.device)
+    current = new_outputs(graph, x)
+    current[0] = x
+    for index, weights in enumerate(decoder.weights.layers):
+        columns, visible = graph.attention_destinations(index), graph.visible_to_attention(index)
+        inputs = _inputs(x, current, ablated, patched[:visible, columns])
+        qkv = _project_separately(decoder, index, inputs)
+        z = decoder.attend(*qkv)
+        heads = graph.head_sources(index)
+        per_head = torch.einsum("bshe,hed->hbsd", z, weights.o)
+        if weights.o_bias is not None:
+            per_head += weights.o_bias / decoder.config.n_heads
+        current[heads] = per_head
+        mid = x + per_head.sum(0)
+        if decoder.config.has_mlp:
+            column, visible = graph.mlp_destination(index), graph.visible_to_mlp(index)
+            base = x if decoder.config.parallel else mid
+            read = _inputs(base, current, ablated, patched[:visible, column : column + 1])[0][0]
+            current[graph.mlp_source(index)] = decoder.mlp(index, read)
+            mid = mid + current[graph.mlp_source(index)]
+        x = mid
+    return _inputs(x, current, ablated, patched[:, -1:])[0][0]
+
+
+def _inputs(
+    x: Tensor, current: Tensor, ablated: Tensor, patched: Bool[Tensor, "visible destinations"]
+) -> tuple[Float[Tensor, "distinct batch position d_model"], Int[Tensor, " destinations"]]:
+    """The distinct inputs of a block of destinations, and which of them each destination reads."""
+    distinct, which = torch.unique(patched.T, dim=0, return_inverse=True)
+    used = distinct.any(0).nonzero().squeeze(1)
+    if not len(used):
+        return x[None], which
+    change = (ablated[used] - current[used]).flatten(1)
+    inputs = (distinct[:, used].to(x.dtype) @ change).view(-1, *x.shape)
+    return inputs.add_(x), which
+
+
+def _project_separately(
+    decoder: Decoder, layer: int, inputs: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k, v of all heads when each of the 3 x heads inputs may read another residual stream."""
+    distinct, which = inputs
+    weights = decoder.weights.layers[layer]
+    unit = apply_gain(decoder.norm(distinct).unit, weights.attention_norm)
+    if len(unit) == 1:
+        return decoder.project(layer, unit[0])
+    _, batch, position, d_model = unit.shape
+    matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
+    y = torch.bmm(unit.view(len(unit), -1, d_model)[which], matrices)
+    for part, bias in enumerate((weights.q_bias, weights.k_bias, weights.v_bias)):
+        if bias is not None:
+            heads = slice(part * decoder.config.n_heads, (part + 1) * decoder.config.n_heads)
+            y[heads] += decoder.per_query_head(bias)[:, None]
+    q, k, v = y.view(-1, batch, position, decoder.config.d_head).permute(1, 2, 0, 3).chunk(3, dim=2)
+    return q, k, v
+
+
+@torch.no_grad()
+def patch_each_edge(
+    decoder: Decoder,
+    x: Float[Tensor, "batch position d_model"],
+    ablated: Float[Tensor, "sources batch position d_model"],
+    *,
+    max_rows: int = 2048,
+) -> Iterator[tuple[int, slice, Float[Tensor, "edges batch position d_model"]]]:
+    """Patch every edge alone; yields (destination, source rows, final residual streams).
+
+    Only the destination is recomputed, then the pass resumes behind it; an edge that does not move
+    its destination's output at all yields the clean final stream without a pass.
+    Cost: at most one forward per edge, `max_rows` (prompts x edges) at a time.
+    """
+    clean = _CleanRun.of(decoder, x)
+    graph, outputs = clean.graph, clean.outputs
+    change = ablated - outputs
+    chunk = max(1, max_rows // x.shape[0])
+    for index, stream in enumerate(clean.streams):
+        mid = stream + outputs[graph.head_sources(index)].sum(0)
+        qkv = decoder.project(index, _unit(decoder, index, stream))
+        for offset, column in enumerate(range(*graph.attention_destinations(index).indices(graph.n_destinations))):
+            part, head = divmod(offset, decoder.config.n_heads)
+            for rows in _chunks(graph.visible_to_attention(index), chunk):
+                moved = _head_change(decoder, index, part, head, stream, change[rows], qkv)
+                yield column, rows, _resume_moved(decoder, index, clean, mid, moved, after_mlp=False)
+        if decoder.config.has_mlp:
+            column = graph.mlp_destination(index)
+            base = stream if decoder.config.parallel else mid
+            written = outputs[graph.mlp_source(index)]
+            for rows in _chunks(graph.visible_to_mlp(index), chunk):
+                moved = decoder.mlp(index, base + change[rows]) - written
+                yield column, rows, _resume_moved(decoder, index, clean, mid + written, moved, after_mlp=True)
+    for rows in _chunks(graph.n_sources, chunk):
+        yield graph.n_destinations - 1, rows, clean.final + change[rows]
+
+
+class _CleanRun(NamedTuple):
+    """Outputs of a clean run, and the residual stream that enters each layer."""
+
+    graph: Graph
+    outputs: Float[Tensor, "sources batch position d_model"]
+    streams: list[Float[Tensor, "batch position d_model"]]
+    final: Float[Tensor, "batch position d_model"]
+
+    @classmethod
+    def of(cls, decoder: Decoder, x: Tensor) -> _CleanRun:
+        graph = Graph.of(decoder.config)
+        outputs = record_outputs(decoder, x)
+        streams = [outputs[: graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)]
+        return cls(graph, outputs, streams, outputs.sum(0))
+
+
+def _chunks(total: int, size: int) -> Iterator[slice]:
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def _unit(decoder: Decoder, layer: int, x: Tensor) -> Tensor:
+    return apply_gain(decoder.norm(x).unit, decoder.weights.layers[layer].attention_norm)
+
+
+def _head_change(
+    decoder: Decoder, layer: int, part: int, head: int, stream: Tensor, change: Tensor, qkv: tuple[Tensor, ...]
+) -> Float[Tensor, "edges batch position d_model"]:
+    """Change of one head's output when its q (0), k (1) or v (2) input moves by each of `change`."""
+    weights = decoder.weights.layers[layer]
+    edges, batch = change.shape[:2]
+    unit = _unit(decoder, layer, stream + change).flatten(0, 1)
+    group = decoder.config.n_heads // decoder.config.n_kv_heads
+    matrix, bias, row = (
+        (weights.q, weights.q_bias, head),
+        (weights.k, weights.k_bias, head // group),
+        (weights.v, weights.v_bias, head // group),
+    )[part]
+    new = unit @ matrix[row]
+    if bias is not None:
+        new += bias[row]
+    clean = [t[:, :, head : head + 1] for t in qkv]
+    many = [t.repeat(edges, 1, 1, 1) for t in clean]
+    many[part] = new[:, :, None]
+    z = decoder.attend(*many).view(edges, batch, *new.shape[1:]) - decoder.attend(*clean)[:, :, 0]
+    return z @ weights.o[head]
+
+
+def _resume_moved(
+    decoder: Decoder,
+    layer: int,
+    clean: _CleanRun,
+    mid: Tensor,
+    moved: Float[Tensor, "edges batch position d_model"],
+    *,
+    after_mlp: bool,
+) -> Float[Tensor, "edges batch position d_model"]:
+    """Final streams when the stream inside `layer` is `mid + moved`; edges that move nothing cost nothing."""
+    alive = moved.flatten(1).any(1)
+    finals = clean.final.expand_as(moved).clone()
+    if not bool(alive.any()):
+        return finals
+    x = (mid + moved[alive]).flatten(0, 1)
+    count(forward=x.shape[0])
+    if not after_mlp and decoder.config.has_mlp:
+        base = clean.streams[layer].repeat(int(alive.sum()), 1, 1) if decoder.config.parallel else x
+        x = x + decoder.mlp(layer, base)
+    finals[alive] = decoder.resume(x, layer + 1).view(-1, *mid.shape)
+    return finals

@@ -1,0 +1,207 @@
+"""One forward pass that remembers, and the backward pass that yields the gradient at every edge's end.
+
+Forward: the ordinary fused pass. It can write every node's output into one preallocated
+[source, batch, position, d_model] buffer, and keeps what the backward needs: per layer the
+normalised inputs and the small graphs of attention and activation, for which autograd serves.
+
+Backward: the gradient at an edge u -> v does not depend on u; it is the gradient at the input of v,
+before normalisation. Those of a layer's 3 x heads inputs come from dq, dk and dv through that head's
+own columns of W_Q, W_K, W_V; their sum is what flows on down the residual stream, so no part of an
+ordinary backward pass is done twice. Parameter gradients are never computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechboard.graph.cost import count
+from mechboard.graph.decoder import Decoder
+from mechboard.graph.layers import Normalised, apply_gain, normalise_backward
+from mechboard.graph.nodes import Graph
+from mechboard.graph.weights import NormWeights
+
+
+@dataclass
+class _LayerTape:
+    attention_norm: Normalised
+    qkv: tuple[Tensor, Tensor, Tensor]
+    z: Tensor
+    mlp_norm: Normalised | None = None
+    mlp_pre: tuple[Tensor, ...] = ()
+    mlp_post: Tensor | None = None
+
+
+@dataclass
+class Tape:
+    """What one forward pass remembered; `final` is the residual stream after the last layer."""
+
+    final: Float[Tensor, "batch position d_model"]
+    layers: list[_LayerTape] = field(default_factory=list)
+
+
+class InputGradients(NamedTuple):
+    """Gradients at the inputs of a block of destinations."""
+
+    destinations: slice
+    gradients: Float[Tensor, "destinations batch position d_model"]
+    n_visible: int
+
+
+def new_outputs(graph: Graph, x: Float[Tensor, "batch position d_model"]) -> Tensor:
+    """An empty [source, batch, position, d_model] buffer for the node outputs of `x`'s prompts."""
+    return x.new_empty(graph.n_sources, *x.shape)
+
+
+@torch.no_grad()
+def record_outputs(
+    decoder: Decoder,
+    x: Float[Tensor, "batch position d_model"],
+    *,
+    into: Float[Tensor, "sources batch position d_model"] | None = None,
+) -> Float[Tensor, "sources batch position d_model"]:
+    """Outputs of every node in a plain run from the `input` node's value `x`. Cost: one forward."""
+    graph = Graph.of(decoder.config)
+    outputs = new_outputs(graph, x) if into is None else into
+    _forward(decoder, graph, x, outputs=outputs, subtract=False, tape=None)
+    return outputs
+
+
+@torch.no_grad()
+def record_tape(
+    decoder: Decoder,
+    x: Float[Tensor, "batch position d_model"],
+    *,
+    subtract_from: Float[Tensor, "sources batch position d_model"] | None = None,
+) -> Tape:
+    """Run from the `input` node's value `x` and remember what a backward pass needs. Cost: one forward.
+
+    With `subtract_from`, a buffer of other outputs becomes, in place, (this run - those).
+    """
+    tape = Tape(final=x)
+    _forward(decoder, Graph.of(decoder.config), x, outputs=subtract_from, subtract=True, tape=tape)
+    return tape
+
+
+def _forward(
+    decoder: Decoder, graph: Graph, x: Tensor, *, outputs: Tensor | None, subtract: bool, tape: Tape | None
+) -> None:
+    count(forward=x.shape[0])
+    config = decoder.config
+    sign = -1 if subtract else 0
+    _store(outputs, 0, x, sign)
+    for index, weights in enumerate(decoder.weights.layers):
+        attention_norm = decoder.norm(x)
+        q, k, v = decoder.project(index, apply_gain(attention_norm.unit, weights.attention_norm))
+        if tape is not None:
+            q, k, v = (t.detach().requires_grad_() for t in (q, k, v))
+        with torch.set_grad_enabled(tape is not None):
+            z = decoder.attend(q, k, v)
+        layer_tape = _LayerTape(attention_norm, (q, k, v), z)
+        z = z.detach()
+        if outputs is not None:
+            _store_heads(outputs[graph.head_sources(index)], z, weights.o, weights.o_bias, sign)
+        mid = x + decoder.write_heads(index, z)
+        if config.has_mlp:
+            layer_tape.mlp_norm = attention_norm if config.parallel else decoder.norm(mid)
+            pre, multiplier = decoder.mlp_pre(index, apply_gain(layer_tape.mlp_norm.unit, weights.mlp_norm))
+            leaves = (pre,) if multiplier is None else (pre, multiplier)
+            if tape is not None:
+                leaves = tuple(t.detach().requires_grad_() for t in leaves)
+            with torch.set_grad_enabled(tape is not None):
+                post = decoder.mlp_post(leaves[0], leaves[1] if len(leaves) == 2 else None)
+            layer_tape.mlp_pre, layer_tape.mlp_post = leaves, post
+            written = decoder.write_mlp(index, post.detach())
+            _store(outputs, graph.mlp_source(index), written, sign)
+            mid = mid + written
+        x = mid
+        if tape is not None:
+            tape.layers.append(layer_tape)
+            tape.final = x
+
+
+def _store(outputs: Tensor | None, row: int, value: Tensor, sign: int) -> None:
+    if outputs is None:
+        return
+    if sign:
+        torch.sub(value, outputs[row], out=outputs[row])
+    else:
+        outputs[row] = value
+
+
+def _store_heads(rows: Tensor, z: Tensor, o: Tensor, o_bias: Tensor | None, sign: int) -> None:
+    """rows <- z_h W_O[h] + b_O / heads, plus `sign` times what was there."""
+    heads = o.shape[0]
+    flat = rows.view(heads, -1, rows.shape[-1])
+    per_head = z.permute(2, 0, 1, 3).reshape(heads, -1, z.shape[-1])
+    torch.baddbmm(flat, per_head, o, beta=sign, out=flat)
+    if o_bias is not None:
+        flat += o_bias / heads
+
+
+@torch.no_grad()
+def input_gradients(
+    decoder: Decoder, tape: Tape, final_gradient: Float[Tensor, "batch position d_model"]
+) -> Iterator[InputGradients]:
+    """Gradients at every destination's input, last layer first. Cost: one backward. Uses up the tape.
+
+    `final_gradient` is the metric's gradient at the residual stream before the final norm.
+    The yielded tensors are reused: read them before asking for the next.
+    """
+    count(backward=final_gradient.shape[0])
+    graph = Graph.of(decoder.config)
+    logits = graph.n_destinations - 1
+    flowing = final_gradient
+    yield InputGradients(slice(logits, logits + 1), flowing[None], graph.n_sources)
+    while tape.layers:
+        index = len(tape.layers) - 1
+        layer = tape.layers.pop()
+        above = flowing
+        if decoder.config.has_mlp:
+            at_mlp = _mlp_gradient(decoder, index, layer, above)
+            column = graph.mlp_destination(index)
+            yield InputGradients(slice(column, column + 1), at_mlp[None], graph.visible_to_mlp(index))
+            flowing = above + at_mlp
+            above = above if decoder.config.parallel else flowing
+        at_heads = _head_gradients(decoder, index, layer, above)
+        columns = graph.attention_destinations(index)
+        yield InputGradients(columns, at_heads, graph.visible_to_attention(index))
+        flowing = flowing + at_heads.sum(0)
+
+
+def _scaled(matrix: Tensor, norm: NormWeights) -> Tensor:
+    return matrix if norm.gain is None else matrix * norm.gain[:, None]
+
+
+def _mlp_gradient(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor) -> Tensor:
+    weights = decoder.weights.layers[index]
+    assert layer.mlp_post is not None and layer.mlp_norm is not None
+    assert weights.mlp_in is not None and weights.mlp_out is not None
+    at_post = above @ weights.mlp_out.T
+    at_pre = torch.autograd.grad(layer.mlp_post, layer.mlp_pre, at_post)
+    if weights.mlp_gate is None:
+        at_unit = at_pre[0] @ _scaled(weights.mlp_in, weights.mlp_norm).T
+    else:
+        at_unit = at_pre[0] @ _scaled(weights.mlp_gate, weights.mlp_norm).T
+        at_unit += at_pre[1] @ _scaled(weights.mlp_in, weights.mlp_norm).T
+    return normalise_backward(at_unit, layer.mlp_norm, decoder.config.norm)
+
+
+def _head_gradients(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor) -> Tensor:
+    """[3 x heads, batch, position, d_model], q first, then k, then v."""
+    weights = decoder.weights.layers[index]
+    batch, position, d_model = above.shape
+    heads = decoder.config.n_heads
+    at_z = (above @ weights.o.flatten(0, 1).T).view(batch, position, heads, -1)
+    at_qkv = torch.cat(torch.autograd.grad(layer.z, layer.qkv, at_z), dim=2)
+    matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
+    if weights.attention_norm.gain is not None:
+        matrices = matrices * weights.attention_norm.gain[:, None]
+    flat = at_qkv.permute(2, 0, 1, 3).reshape(3 * heads, batch * position, -1)
+    at_unit = torch.bmm(flat, matrices.transpose(1, 2)).view(3 * heads, batch, position, d_model)
+    return normalise_backward(at_unit, layer.attention_norm, decoder.config.norm)

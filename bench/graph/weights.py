@@ -1,0 +1,74 @@
+"""The weights of a decoder, in the one layout that the rest of `mechboard.graph` reads.
+
+Layout: every matrix maps rows to columns of `x @ W`, heads come first where a matrix is per head.
+A bias or norm parameter that a model lacks is None, so that absence costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_T = TypeVar("_T", "LayerWeights", "DecoderWeights", "NormWeights")
+
+
+@dataclass(frozen=True)
+class NormWeights:
+    """Gain and offset of one normalisation; None for 1 and 0."""
+
+    gain: Float[Tensor, " d_model"] | None = None
+    offset: Float[Tensor, " d_model"] | None = None
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One block. `q`, `k`, `v` are [heads, d_model, d_head]; `o` is [heads, d_head, d_model]."""
+
+    attention_norm: NormWeights
+    q: Float[Tensor, "heads d_model d_head"]
+    k: Float[Tensor, "kv_heads d_model d_head"]
+    v: Float[Tensor, "kv_heads d_model d_head"]
+    o: Float[Tensor, "heads d_head d_model"]
+    q_bias: Float[Tensor, "heads d_head"] | None = None
+    k_bias: Float[Tensor, "kv_heads d_head"] | None = None
+    v_bias: Float[Tensor, "kv_heads d_head"] | None = None
+    o_bias: Float[Tensor, " d_model"] | None = None
+    mlp_norm: NormWeights = NormWeights()
+    mlp_in: Float[Tensor, "d_model d_mlp"] | None = None
+    mlp_gate: Float[Tensor, "d_model d_mlp"] | None = None
+    mlp_out: Float[Tensor, "d_mlp d_model"] | None = None
+    mlp_in_bias: Float[Tensor, " d_mlp"] | None = None
+    mlp_gate_bias: Float[Tensor, " d_mlp"] | None = None
+    mlp_out_bias: Float[Tensor, " d_model"] | None = None
+
+
+@dataclass(frozen=True)
+class DecoderWeights:
+    """All weights. `position` is the learned table; `rotary_frequencies` the rotary ones (radians per token)."""
+
+    token: Float[Tensor, "d_vocab d_model"]
+    layers: tuple[LayerWeights, ...]
+    final_norm: NormWeights
+    unembed: Float[Tensor, "d_model d_vocab_out"]
+    unembed_bias: Float[Tensor, " d_vocab_out"] | None = None
+    position: Float[Tensor, "n_ctx d_model"] | None = None
+    rotary_frequencies: Float[Tensor, " half_rotary_dim"] | None = None
+
+
+def cast(weights: _T, *, device: torch.device | str | None, dtype: torch.dtype | None) -> _T:
+    """The same weights, contiguous, detached, on another device or in another precision."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.detach().to(device=device, dtype=dtype).contiguous()
+        if isinstance(value, NormWeights | LayerWeights):
+            return cast(value, device=device, dtype=dtype)
+        if isinstance(value, tuple):
+            return tuple(convert(item) for item in value)
+        return value
+
+    return replace(weights, **{f.name: convert(getattr(weights, f.name)) for f in fields(weights)})

@@ -1,0 +1,1 @@
+"""Scores of solutions: ROC and AUC, faithfulness, the statistics of comparisons."""

@@ -1,0 +1,24 @@
+"""Metrics of answers: what a task reads off the logits, one number per prompt."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mechboard.graph.prompts import PromptPairs
+
+
+def logit_difference(
+    logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs
+) -> Float[Tensor, " prompts"]:
+    """logit(answer) - logit(wrong) at the one position read; targets `answer` and `wrong` are token ids [prompts]."""
+    rows = logits[:, 0]
+    answer, wrong = (rows.gather(1, pairs.targets[name][:, None]).squeeze(1) for name in ("answer", "wrong"))
+    return answer - wrong
+
+
+def linear_readout(
+    logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs
+) -> Float[Tensor, " prompts"]:
+    """Sum of logits weighted by target `readout` [prompts, read, d_vocab_out]."""
+    return (logits * pairs.targets["readout"]).sum((1, 2))

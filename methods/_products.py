@@ -1,0 +1,28 @@
+"""The inner product that every gradient method ends in: differences of sources with gradients of destinations."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechboard.graph import Decoder, Graph
+from mechboard.graph.trace import InputGradients
+
+
+class EdgeProducts:
+    """Sums over prompts, positions and d_model of difference(u) . gradient(v), for every edge u -> v."""
+
+    def __init__(self, graph: Graph, model: Decoder) -> None:
+        self._graph = graph
+        self._sums = torch.zeros(graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
+
+    def add(self, differences: Float[Tensor, "sources batch position d_model"], at_inputs: InputGradients) -> None:
+        """Add one batch's products for one block of destinations: a single matrix product."""
+        visible = differences[: at_inputs.n_visible].flatten(1)
+        cells = self._sums[: at_inputs.n_visible, at_inputs.destinations]
+        cells += visible @ at_inputs.gradients.flatten(1).T
+
+    def sums(self) -> Float[Tensor, " edges"]:
+        """The sums so far, one per edge."""
+        return self._graph.flat(self._sums)

@@ -1,0 +1,35 @@
+"""Activation patching: the exact effect of ablating each edge alone.
+
+    score(u -> v) = mean over prompts of m(clean run) - m(clean run with u -> v carrying u's ablated output)
+
+Every other edge carries its current value, so what lies behind v reacts. This is what EAP estimates
+to first order, and the oracle against which the gradient methods are tested.
+
+Cost: two forwards, then at most one forward per edge and batch; only what lies behind v is recomputed.
+Limits: one edge at a time. Of two edges that can stand in for each other, neither has an effect.
+
+Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for edges.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator
+
+from mechboard.graph import metric_values, patch_each_edge
+from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+
+
+@method(name="activation-patching", kinds=("circuit",), deterministic=True, citation="arXiv:2304.14997")
+def activation_patching(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
+    """Patch every edge alone and measure the drop of the metric."""
+    model, graph = problem.model, problem.graph
+    drops = torch.zeros(graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
+    for pairs in problem.batches():
+        clean = model.embed(pairs.clean)
+        ablated = problem.ablation.outputs(pairs)
+        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).sum()
+        for destination, sources, finals in patch_each_edge(model, clean, ablated):
+            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
+                drops[source, destination] += unpatched - metric_values(model, final, problem.metric, pairs).sum()
+    return EdgeScores(graph.flat(drops) / len(problem.pairs))
