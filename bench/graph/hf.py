@@ -168,7 +168,7 @@ def _read_gpt2(model: Any) -> Decoder:
         position=model.transformer.wpe.weight,
         layers=tuple(layers),
         final_norm=_norm(model.transformer.ln_f),
-        unembed=model.lm_head.weight.T,
+        unembed=model.get_output_embeddings().weight.T,
     )
     return _finish(config, weights, "gpt2")
 
@@ -228,7 +228,7 @@ def _read_neox(model: Any) -> Decoder:
         token=model.gpt_neox.embed_in.weight,
         layers=tuple(layers),
         final_norm=_norm(model.gpt_neox.final_layer_norm),
-        unembed=model.embed_out.weight.T,
+        unembed=model.get_output_embeddings().weight.T,
         rotary_frequencies=frequencies,
     )
     return _finish(config, weights, "neox")
@@ -285,7 +285,7 @@ def _read_llama(model: Any) -> Decoder:
         token=model.model.embed_tokens.weight,
         layers=tuple(layers),
         final_norm=NormWeights(model.model.norm.weight),
-        unembed=model.lm_head.weight.T,
+        unembed=model.get_output_embeddings().weight.T,
         rotary_frequencies=frequencies,
     )
     return _finish(config, weights, "llama")

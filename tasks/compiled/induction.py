@@ -1,0 +1,71 @@
+"""Induction on two attributes: what followed the last occurrence of this symbol?
+
+The first half of a prompt holds each of six symbols once, the second half the same in another order;
+at every position of the second half the answer is what came after the symbol in the first. Program:
+
+    previous letter, previous shade = attributes of the token before    two heads
+    letter, shade = attributes of the token whose predecessor matches   two heads
+    symbol = combination of the two                                     lookup MLP -> logits
+
+Ablation: zero, under which position matters too: the edges by which heads find the token before
+are true here and would not be under resample.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+
+from mechboard.tasks.compiled.language import Program, Values, Variable, match
+from mechboard.tasks.compiled.task import CompiledTask, Sample
+
+ATTRIBUTES: dict[str, Values] = {"letter": tuple("abc"), "shade": tuple("1234")}
+SYMBOLS = tuple("".join(parts) for parts in product(*ATTRIBUTES.values()))  # type: ignore[arg-type]
+HALF = 6
+
+
+def build() -> Program:
+    """The program."""
+    p = Program(vocabulary=("<bos>", *SYMBOLS), length=1 + 2 * HALF)
+
+    def read(i: int, token: str) -> str | None:
+        return token[i] if token in SYMBOLS else None
+
+    previous: list[Variable] = [
+        p.head(
+            f"previous {name}",
+            layer=0,
+            matches=[match(p.position, p.position, lambda q, k: k == q - 1)],
+            value=p.token,
+            values=values,
+            read=lambda token, i=i: read(i, token),
+        )
+        for i, (name, values) in enumerate(ATTRIBUTES.items())
+    ]
+    same = [match(p.token, v, lambda t, before, i=i: read(i, t) == before) for i, v in enumerate(previous)]
+    copied = [
+        p.head(name, layer=1, matches=same, value=p.token, values=values, read=lambda token, i=i: read(i, token))
+        for i, (name, values) in enumerate(ATTRIBUTES.items())
+    ]
+    p.output(p.lookup("symbol", layer=1, reads=copied, values=SYMBOLS, function=lambda *parts: "".join(parts)))
+    return p
+
+
+def sample(draw: Random) -> Sample:
+    """Six symbols in one order, then in another."""
+    chosen = draw.sample(SYMBOLS, HALF)
+    return ["<bos>", *chosen, *draw.sample(chosen, HALF)], list(range(HALF + 1, 2 * HALF + 1))
+
+
+task = CompiledTask(
+    name="compiled-induction",
+    version=1,
+    kind="circuit",
+    tier="embedded",
+    summary="Induction over two attributes with previous-token heads (zero)",
+    build=build,
+    sample=sample,
+    ablation="zero",
+    n_layers=3,
+    n_heads=6,
+)
