@@ -125,15 +125,22 @@ class Truth:
 
 @runtime_checkable
 class Task(Protocol):
-    """A task. `assets` are folders that must be present; evaluation prompts and truths stay with the task."""
+    """A task. Evaluation prompts and truths stay with it; their sizes belong to its version.
+
+    `summary` is one line, `description` the whole story. A task that is not `ranked` counts in no ranking.
+    """
 
     name: str
     version: int
     kind: Kind
     tier: Tier
     summary: str
-    assets: tuple[str, ...]
+    description: str
     ranked: bool
+
+    def asset_hashes(self) -> Mapping[str, str]:
+        """Content hash of every file that the problem is made from, by name; empty if none is."""
+        ...
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:
         """The problem of one data seed: discovery prompts only."""

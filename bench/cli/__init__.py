@@ -1,1 +1,76 @@
-"""Commands of `bench`, one file each."""
+"""The command line: one file per command, imported only when it is asked for, and one place for exit codes.
+
+0 ok; 1 regression or failed check; 2 usage; 3 some cells failed; 4 nothing selected or ran; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from mechboard import __version__
+from mechboard.errors import BenchError
+
+OK, REGRESSION, USAGE, SOME_FAILED, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_COMMANDS = {
+    "list": ("list_", "Methods, tasks, suites or plugins that are here."),
+    "show": ("show", "A method, a task, or a record with the circuit it found."),
+    "run": ("run", "Run methods on tasks; run again to do only what is missing."),
+    "status": ("status", "What is done, failed or missing in a results folder."),
+    "compare": ("compare", "Compare two results folders cell by cell; exit 1 on a regression."),
+    "leaderboard": ("leaderboard", "Build or serve the leaderboard page."),
+    "new": ("new", "Write an installable package with a method of your own."),
+    "doctor": ("doctor", "Check this installation and say what to mend."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command when it runs, so that `bench list` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"mechboard.cli.{_COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mechboard")
+def bench() -> None:
+    """Benchmark mechanistic-interpretability methods: every method on every task, scored against known circuits.
+
+    Start with `bench run --method eap --task all`, then `bench leaderboard serve`.
+    """
+
+
+def main() -> None:
+    """Entry point of the scripts `bench` and `mechboard`."""
+    try:
+        code = bench.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = USAGE
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except BenchError as error:
+        click.echo(f"error: {error}", err=True)
+        code = USAGE
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = OK
+    sys.exit(code if isinstance(code, int) else OK)

@@ -7,6 +7,7 @@ the clean and of the corrupt prompt differ, +1 where the clean one is larger and
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ from torch import Tensor
 from mechboard.graph import Ablation, AblationKind, Graph, PromptPairs
 from mechboard.metrics.answers import linear_readout
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
-from mechboard.tasks.circuit import evaluate_edges
+from mechboard.metrics.circuit import evaluate_edges
 from mechboard.tasks.compiled.compiler import Compiled, compile_program
 from mechboard.tasks.compiled.language import Program
 from mechboard.tasks.compiled.truth import true_edges
@@ -53,8 +54,16 @@ class CompiledTask:
     n_heads: int
     corrupt: Callable[[Random], list[str]] | None = None
     redundant: tuple[str, ...] = ()
-    assets: tuple[str, ...] = ()
     ranked: bool = True
+
+    @property
+    def description(self) -> str:
+        """The program, from the docstring of the module that defines it."""
+        return inspect.getdoc(inspect.getmodule(self.build)) or ""
+
+    def asset_hashes(self) -> dict[str, str]:
+        """Nothing: the model is compiled from source."""
+        return {}
 
     def compiled(self, data_seed: int) -> Compiled:
         """The model of one instance."""

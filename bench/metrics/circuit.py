@@ -1,6 +1,6 @@
 """How every circuit task scores edge scores: AUC against each truth, faithfulness, CMD, CPR, completeness.
 
-The definitions are in `mechboard.metrics`; here they meet the model. A task passes its problem, its
+The definitions are in the modules beside this one; here they meet the model. A task passes its problem, its
 evaluation prompts and its truths.
 """
 

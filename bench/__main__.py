@@ -1,0 +1,5 @@
+"""`python -m mechboard` is `bench`."""
+
+from mechboard.cli import main
+
+main()

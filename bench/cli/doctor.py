@@ -1,0 +1,81 @@
+"""`bench doctor`: does this installation work, and what to mend if not."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from mechboard import cli
+from mechboard.cli.options import json_option, results_option
+from mechboard.errors import BenchError
+from mechboard.registry import GROUPS, Registry
+
+_REQUIRED = ("torch", "transformer-lens", "transformers", "safetensors", "scikit-learn", "pandas")
+_OPTIONAL = {"sae-lens": "features", "detoxify": "toxicity", "wandb": "wandb"}
+
+
+@click.command("doctor")
+@results_option
+@json_option
+def command(results: Path | None, as_json: bool) -> int:
+    """Check packages, device, results folder and plugins; exits 1 if something must be mended."""
+    checks = [*_packages(), *_device(), _folder(results), *_plugins()]
+    if as_json:
+        click.echo(json.dumps([{"check": n, "state": s, "detail": d} for n, s, d in checks], indent=1))
+    else:
+        for name, state, detail in checks:
+            click.echo(f"{state:<8} {name:<18} {detail}")
+    return cli.REGRESSION if any(state == "broken" for _, state, _ in checks) else cli.OK
+
+
+def _packages() -> list[tuple[str, str, str]]:
+    checks = []
+    for package in _REQUIRED:
+        try:
+            checks.append((package, "ok", version(package)))
+        except PackageNotFoundError:
+            checks.append((package, "broken", f"not installed; pip install {package}"))
+    for package, extra in _OPTIONAL.items():
+        try:
+            checks.append((package, "ok", version(package)))
+        except PackageNotFoundError:
+            checks.append((package, "absent", f"optional; pip install 'mechboard[{extra}]'"))
+    return checks
+
+
+def _device() -> list[tuple[str, str, str]]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    where = ", ".join(gpus) if gpus else "no GPU; everything embedded runs on the CPU"
+    return [("device", "ok", f"{torch.get_num_threads()} CPU threads; {where}")]
+
+
+def _folder(results: Path | None) -> tuple[str, str, str]:
+    from mechboard.store import Store, default_results
+
+    store = Store(results or default_results())
+    if not store.root.exists():
+        return "results", "ok", f"{store.root} does not exist yet; `bench run` makes it"
+    try:
+        store.check_writable()
+    except BenchError as error:
+        return "results", "broken", str(error)
+    broken = [path for path, record in store.records() if isinstance(record, BenchError)]
+    if broken:
+        return "results", "broken", f"{len(broken)} unreadable records, the first is {broken[0]}; delete or restore them"
+    return "results", "ok", str(store.root)
+
+
+def _plugins() -> list[tuple[str, str, str]]:
+    registry, checks = Registry(), []
+    for what in GROUPS:
+        for name in registry.plugins(what):
+            try:
+                registry.load(what, name)
+            except BenchError as error:
+                checks.append((f"{what} {name}", "broken", str(error)))
+    return checks or [("plugins", "ok", "all load")]

@@ -1,0 +1,194 @@
+"""Finds methods, tasks and suites: entry points of installed packages, and scratch files named on the command line.
+
+Nothing is imported until it is needed. `describe` reads a plugin's source without running it, which is
+how `bench list` stays fast and survives broken plugins; `load` imports, and says clearly what is wrong.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from mechboard.errors import PluginError, UsageError, unknown
+from mechboard.protocols import Method, Suite, Task
+
+GROUPS = {"method": "mechboard.methods", "task": "mechboard.tasks", "suite": "mechboard.suites"}
+_TYPES: dict[str, type] = {"method": Method, "task": Task, "suite": Suite}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A name in one group. `value` is `module:attribute`; `instance` is set for scratch files."""
+
+    what: str
+    name: str
+    value: str
+    distribution: str
+    problem: str = ""
+    instance: Any = None
+
+    def load(self) -> Any:
+        """The method, task or suite itself.
+
+        Raises:
+            PluginError: it does not import, is of another type, has another name, or the name is taken twice.
+        """
+        if self.problem:
+            raise PluginError(self.problem)
+        if self.instance is not None:
+            return self.instance
+        try:
+            module, _, attribute = self.value.partition(":")
+            loaded = getattr(import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"The {self.what} {self.name!r} of {self.distribution} does not load from {self.value!r} "
+                f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
+            ) from error
+        if not isinstance(loaded, _TYPES[self.what]):
+            raise PluginError(
+                f"The {self.what} {self.name!r} of {self.distribution} is a {type(loaded).__name__}; valid: an object "
+                f"that follows mechboard.protocols.{_TYPES[self.what].__name__}."
+            )
+        if loaded.name != self.name:
+            raise PluginError(
+                f"{self.distribution} registers the {self.what} {loaded.name!r} as {self.name!r}; "
+                "use one name in both places."
+            )
+        return loaded
+
+    def describe(self) -> dict[str, Any]:
+        """What the source says about it, read without running it: `summary` and the literal keywords."""
+        if self.instance is not None:
+            return {"summary": self.instance.summary}
+        try:
+            return dict(_read_source(self.value))
+        except (OSError, SyntaxError, ImportError, ValueError):
+            return {"summary": ""}
+
+
+@dataclass
+class Registry:
+    """All plugins of one process. Build it once, with the scratch files of the command line."""
+
+    scratch: tuple[Path, ...] = ()
+    _loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    @cached_property
+    def _plugins(self) -> dict[str, dict[str, Plugin]]:
+        found: dict[str, dict[str, Plugin]] = {}
+        scratch = [plugin for path in self.scratch for plugin in _read_scratch(path)]
+        for what, group in GROUPS.items():
+            installed = [_plugin(what, entry) for entry in entry_points(group=group)]
+            found[what] = _by_name([*installed, *(p for p in scratch if p.what == what)])
+        return found
+
+    def plugins(self, what: str) -> Mapping[str, Plugin]:
+        """Every plugin of a group (`method`, `task`, `suite`), by name, broken ones included."""
+        return self._plugins[what]
+
+    def load(self, what: str, name: str) -> Any:
+        """Load one by name.
+
+        Raises:
+            SelectionError: no plugin has this name.
+            PluginError: it is broken.
+        """
+        if name not in self.plugins(what):
+            raise unknown(what, name, self.plugins(what))
+        key = (what, name)
+        if key not in self._loaded:
+            self._loaded[key] = self.plugins(what)[name].load()
+        return self._loaded[key]
+
+    def suites(self) -> dict[str, Suite]:
+        """Every suite that loads."""
+        found = {}
+        for name in self.plugins("suite"):
+            try:
+                found[name] = self.load("suite", name)
+            except PluginError:
+                continue
+        return found
+
+
+def _plugin(what: str, entry: EntryPoint) -> Plugin:
+    distribution = entry.dist.name if entry.dist else "an unnamed distribution"
+    return Plugin(what, entry.name, entry.value, distribution)
+
+
+def _by_name(plugins: list[Plugin]) -> dict[str, Plugin]:
+    """By name; a name that two distributions claim is kept as one broken plugin that names both."""
+    found: dict[str, Plugin] = {}
+    for plugin in sorted(plugins, key=lambda p: p.name):
+        other = found.get(plugin.name)
+        if other is None:
+            found[plugin.name] = plugin
+        elif (other.distribution, other.value) != (plugin.distribution, plugin.value):
+            problem = (
+                f"The {plugin.what} name {plugin.name!r} is registered by both {other.distribution} ({other.value}) "
+                f"and {plugin.distribution} ({plugin.value}); uninstall one or rename it."
+            )
+            found[plugin.name] = Plugin(plugin.what, plugin.name, plugin.value, plugin.distribution, problem)
+    return found
+
+
+def _read_scratch(path: Path) -> Iterator[Plugin]:
+    """Methods and tasks that a Python file defines at module level.
+
+    Raises:
+        UsageError: there is no such file.
+        PluginError: it does not run, or defines neither.
+    """
+    if not path.is_file():
+        raise UsageError(f"--plugin {str(path)!r} is no file; valid: a Python file that defines methods or tasks.")
+    name = f"mechboard_scratch_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--plugin {str(path)!r} is no Python file; valid: a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise PluginError(f"--plugin {str(path)!r} does not run: {type(error).__name__}: {error}.") from error
+    found = False
+    for attribute, value in vars(module).items():
+        # A class object satisfies a runtime protocol as its instances do; only instances are plugins.
+        for what, kind in (("method", Method), ("task", Task)):
+            if isinstance(value, kind) and not isinstance(value, type):
+                found = True
+                yield Plugin(what, value.name, f"{path}:{attribute}", str(path), instance=value)
+    if not found:
+        raise PluginError(f"--plugin {str(path)!r} defines no method and no task; `bench new method NAME` shows how.")
+
+
+def _read_source(value: str) -> Iterator[tuple[str, Any]]:
+    module, _, attribute = value.partition(":")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ImportError(module)
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    yield "summary", (ast.get_docstring(tree) or "").partition("\n")[0]
+    for node in tree.body:
+        calls: list[ast.expr] = []
+        if isinstance(node, ast.FunctionDef) and node.name == attribute:
+            calls = node.decorator_list
+        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets):
+            calls = [node.value]
+        for call in calls:
+            for keyword in call.keywords if isinstance(call, ast.Call) else []:
+                try:
+                    literal = ast.literal_eval(keyword.value)
+                except ValueError:
+                    continue
+                if keyword.arg:
+                    yield keyword.arg, literal

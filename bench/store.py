@@ -1,0 +1,151 @@
+"""Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`, scores beside them.
+
+Every file is written whole or not at all (temporary file, fsync, rename), the moment its cell ends.
+A folder that holds a file named READ_ONLY is never written to. Scores are safetensors, never pickles.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mechboard.errors import RecordError, StoreError
+from mechboard.records import Cell, Record, parse
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MARKER = "READ_ONLY"
+RUNS = "runs"
+
+
+def default_results() -> Path:
+    """`results/local` in a clone of the project, `mechboard-results` elsewhere."""
+    clone = Path("results/reference")
+    return Path("results/local") if clone.is_dir() and Path("bench").is_dir() else Path("mechboard-results")
+
+
+class Store:
+    """One results folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, cell: Cell) -> Path:
+        """Where the record of a cell is."""
+        task = f"{cell.task}@v{cell.task_version}"
+        return self.root / cell.slug / task / f"data-{cell.data_seed}" / f"seed-{cell.seed}.json"
+
+    def read(self, cell: Cell) -> Record | None:
+        """The record of a cell, None if there is none.
+
+        Raises:
+            RecordError: there is one and it cannot be read.
+        """
+        path = self.path(cell)
+        return read_record(path) if path.is_file() else None
+
+    def check_writable(self) -> None:
+        """Make the folder if need be.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if (self.root / MARKER).exists():
+            raise StoreError(
+                f"The results folder {str(self.root)!r} is read-only (it holds a file {MARKER}); "
+                "choose another with --results DIR."
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"The results folder {str(self.root)!r} cannot be written ({error.strerror}); "
+                "choose another with --results DIR."
+            ) from error
+
+    def write(self, record: Record) -> Path:
+        """Write a record in place of the cell's last one."""
+        path = self.path(record.cell)
+        write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+        return path
+
+    def set_aside(self, cell: Cell) -> Path:
+        """Rename an unreadable record, so that the cell can run and nothing is lost; returns the new path."""
+        path = self.path(cell)
+        number = 1
+        while (aside := path.with_name(f"{path.name}.unreadable-{number}")).exists():
+            number += 1
+        path.rename(aside)
+        return aside
+
+    def write_scores(self, cell: Cell, scores: Tensor) -> None:
+        """Keep a solution, so that a changed scorer can score it again."""
+        from safetensors.torch import save
+
+        write_atomically(self.path(cell).with_suffix(".safetensors"), save({"scores": scores.contiguous()}))
+
+    def read_scores(self, cell: Cell) -> Tensor | None:
+        """A kept solution, None if there is none."""
+        from safetensors.torch import load_file
+
+        path = self.path(cell).with_suffix(".safetensors")
+        return load_file(path)["scores"] if path.is_file() else None
+
+    def records(self) -> Iterator[tuple[Path, Record | RecordError]]:
+        """Every record in the folder, in a fixed order; what cannot be read comes as its error.
+
+        Raises:
+            StoreError: there is no such folder.
+        """
+        if not self.root.is_dir():
+            raise StoreError(
+                f"There is no results folder {str(self.root)!r}; run `bench run --method eap --task all` first, "
+                "or name one with --results DIR."
+            )
+        for path in sorted(self.root.glob("*/*/data-*/seed-*.json")):
+            try:
+                yield path, read_record(path)
+            except RecordError as error:
+                yield path, error
+
+
+def read_record(path: Path) -> Record:
+    """Read one record file.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{str(path)!r} cannot be read ({error}); valid: a record file (.json).") from error
+    return parse(text, str(path))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR.") from error
