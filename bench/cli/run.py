@@ -173,7 +173,10 @@ def _print_table(outcomes: list[Any]) -> None:
     for task, row in cells.items():
         headline = next((r.headline for records in row.values() for r in records if r.headline), None)
         table.add_row(task, (headline or "").partition("[")[0], *(_cell_text(row.get(label, [])) for label in labels))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a file or pipe has no width to keep to
+        console.width = 240
+    console.print(table)
 
 
 def _cell_text(records: list[Any]) -> str:

@@ -86,7 +86,7 @@ def _faithfulness(
         "metric-model": Measure(value=model, direction="higher", of=f"{len(pairs)} prompts"),
         "metric-empty": Measure(value=empty, direction="lower", of=f"{len(pairs)} prompts"),
     }
-    names = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness-gap")
+    names = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
     if not anchors.valid:
         note = "invalid-anchor: the ablation moves the metric by less than 5 %, so faithfulness has no meaning"
         absent = {name: Measure(value=None, direction="lower", note=note) for name in names}
@@ -102,8 +102,9 @@ def _faithfulness(
     by_signed = areas(shares, signed)
     measures["cpr"] = Measure(value=by_signed.raw, direction="higher", of=of, note="unbounded; can be gamed")
     measures["cpr-clipped"] = Measure(value=by_signed.clipped, direction="higher", oracle=1.0, of=of)
-    gap = areas(shares, [1 - f for f in complement])
-    measures["completeness-gap"] = Measure(value=gap.deviation, direction="lower", oracle=0.0, of=of)
+    # areas() integrates |1 - f|; completeness is the area of |f| of the complement.
+    rest = areas(shares, [1 - f for f in complement])
+    measures["completeness"] = Measure(value=rest.deviation, direction="lower", oracle=0.0, of=of)
     curves = {}
     for name, y in (("faithfulness", strong), ("faithfulness-signed", signed), ("completeness", complement)):
         curves[name] = Curve(x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness")
@@ -113,11 +114,15 @@ def _faithfulness(
 def found_circuit(
     problem: CircuitProblem, scores: Tensor, known: Bool[Tensor, " edges"] | None
 ) -> tuple[FoundEdge, ...]:
-    """The strongest edges (as many as the known circuit has) and the known edges that are not among them."""
-    order = ranking(scores, signed=False).tolist()
-    size = int(known.sum()) if known is not None else min(_SHOWN_WITHOUT_TRUTH, len(order))
+    """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
+
+    An edge that scores zero or has no score is not found, however few others there are.
+    """
+    ranked = ranking(scores, signed=False).tolist()
+    order = [i for i in ranked if scores[i].abs() > 0]
+    size = min(int(known.sum()) if known is not None else _SHOWN_WITHOUT_TRUTH, len(order))
     found = set(order[:size])
-    missed = [] if known is None else [i for i in order[size:] if bool(known[i])]
+    missed = [] if known is None else [i for i in ranked if bool(known[i]) and i not in found]
     return tuple(
         FoundEdge(
             name=problem.graph.edges[i],

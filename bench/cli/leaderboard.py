@@ -1,0 +1,87 @@
+"""`bench leaderboard build|serve`: the static page, from records alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import click
+
+from mechboard import cli
+from mechboard.cli.options import results_option
+from mechboard.errors import RecordError, UsageError
+from mechboard.protocols import Suite
+from mechboard.registry import Registry
+
+
+@click.group("leaderboard")
+def command() -> None:
+    """Build or serve the leaderboard page."""
+
+
+def _build(results: Path | None, out: Path | None, suite: str) -> tuple[Path, int]:
+    from mechboard.leaderboard.site import build_site
+    from mechboard.store import Store, default_results
+
+    store = Store(results or default_results())
+    records, unreadable = [], []
+    for _, record in store.records():
+        if isinstance(record, RecordError):
+            unreadable.append(str(record))
+            click.echo(f"note: {record}", err=True)
+        else:
+            records.append(record)
+    if not records:
+        return store.root, 0
+    target = out or Path("site")
+    chosen: Suite = Registry().load("suite", suite)
+    build_site(records, chosen, target, unreadable)
+    return target, len(records)
+
+
+def _out_option(function: click.decorators.FC) -> click.decorators.FC:
+    return click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: ./site].")(function)
+
+
+def _suite_option(function: click.decorators.FC) -> click.decorators.FC:
+    return click.option("--suite", default="embedded", show_default=True, help="Suite of the overall score.")(function)
+
+
+@command.command("build")
+@results_option
+@_out_option
+@_suite_option
+def build(results: Path | None, out: Path | None, suite: str) -> int:
+    """Write the site."""
+    target, count = _build(results, out, suite)
+    if not count:
+        click.echo(f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True)
+        return cli.NOTHING
+    click.echo(f"{count} records -> {target / 'index.html'}")
+    return cli.OK
+
+
+@command.command("serve")
+@results_option
+@_out_option
+@_suite_option
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+def serve(results: Path | None, out: Path | None, suite: str, port: int) -> int:
+    """Build the site and serve it on this machine until interrupted."""
+    target, count = _build(results, out, suite)
+    if not count:
+        click.echo(f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True)
+        return cli.NOTHING
+    handler = partial(SimpleHTTPRequestHandler, directory=str(target))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise UsageError(f"Port {port} is taken ({error.strerror}); choose another with --port, 0 picks a free one.") from error
+    click.echo(f"{count} records; leaderboard at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C stops)")
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return cli.OK
+    return cli.OK

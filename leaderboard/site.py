@@ -1,0 +1,136 @@
+"""Writes the site: a pure function of records and a suite. No network, no script needed to read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mechboard import __version__
+from mechboard.leaderboard.board import Board, Group
+from mechboard.leaderboard.picture import circuit_svg
+from mechboard.leaderboard.plots import curves_svg
+from mechboard.protocols import Suite
+from mechboard.records import MeasureRecord, Record
+from mechboard.store import write_atomically
+
+_CSV_COLUMNS = (
+    "method", "task", "task_version", "data_seed", "seed", "status", "measure", "value", "direction", "chance",
+    "oracle", "of", "wall_seconds", "forwards", "backwards",
+)  # fmt: skip
+
+
+def build_site(records: Iterable[Record], suite: Suite, out: Path, unreadable: Sequence[str] = ()) -> list[Path]:
+    """Write all pages and downloads into `out`; returns the files written.
+
+    Raises:
+        StoreError: `out` cannot be written.
+    """
+    kept = sorted(records, key=lambda r: (r.cell.label, r.cell.task, r.cell.data_seed, r.cell.seed))
+    board = Board.of(kept, suite, unreadable)
+    pages = {
+        "index.html": _render("index.html", board=board, root="."),
+        "leaderboard.csv": to_csv(kept),
+        "leaderboard.json": to_json(kept),
+    }
+    for task in board.tasks:
+        pages[f"tasks/{page_name(task)}.html"] = _task_page(board, task)
+    for standing in board.standings:
+        page = _render("method.html", board=board, standing=standing, root="..", rows=board.of_method(standing.label))
+        pages[f"methods/{page_name(standing.label)}.html"] = page
+    static = files("mechboard.leaderboard") / "static"
+    for name in ("style.css", "board.js"):
+        pages[name] = (static / name).read_text(encoding="utf-8")
+    written = []
+    for name, text in pages.items():
+        write_atomically(out / name, text.encode())
+        written.append(out / name)
+    return written
+
+
+def page_name(label: str) -> str:
+    """File name of a label: letters, digits, '.', '-', '+' and '='; other characters by their code.
+
+    >>> page_name("eap-ig[steps=10]")
+    'eap-ig~5bsteps=10~5d'
+    """
+    return re.sub(r"[^A-Za-z0-9.+=-]", lambda m: f"~{ord(m.group()):x}", label)
+
+
+def _task_page(board: Board, task: str) -> str:
+    rows = board.of_task(task)
+    info = next((g.first.task for _, g in rows if g.first.task.graph), rows[0][1].first.task)
+    truths = [t.name for t in info.truths]
+    plots = [
+        curves_svg(_curves(rows, f"roc[{truth}]"), title=f"ROC against {truth}", diagonal=True) for truth in truths
+    ]
+    plots.append(curves_svg(_curves(rows, "faithfulness"), title="Faithfulness by share of edges", log_x=True))
+    plots.append(curves_svg(_curves(rows, "completeness"), title="Faithfulness of the complement", log_x=True))
+    pictures = [
+        (label, circuit_svg(g.first.circuit, info.graph, title=f"Circuit found by {label}"))
+        for label, g in rows
+        if g.first.circuit
+    ]
+    measures = list(dict.fromkeys(name for _, g in rows for name in g.first.measures))
+    return _render(
+        "task.html", board=board, task=task, info=info, rows=rows, plots=plots, pictures=pictures,
+        measures=measures, root="..",
+    )  # fmt: skip
+
+
+def _curves(rows: Sequence[tuple[str, Group]], name: str) -> list[tuple[str, Any]]:
+    return [(label, g.first.curves[name]) for label, g in rows if name in g.first.curves]
+
+
+def _value(measure: MeasureRecord | None) -> str:
+    return "–" if measure is None or measure.value is None else f"{measure.value:.3f}"
+
+
+def _render(template: str, **context: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("mechboard.leaderboard", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"page": page_name, "value": _value, "version": __version__}
+    return environment.get_template(template).render(**context)
+
+
+def to_json(records: Sequence[Record]) -> str:
+    """Every record, without curves and tracebacks, as one document."""
+    documents = []
+    for record in records:
+        document = record.model_dump(mode="json", exclude={"curves"})
+        if document["error"]:
+            document["error"].pop("traceback")
+        documents.append(document)
+    return json.dumps({"schema_version": 1, "mechboard": __version__, "records": documents}, indent=1) + "\n"
+
+
+def to_csv(records: Sequence[Record]) -> str:
+    """One line per measure of every record; a record without measures has one line."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for record in records:
+        cell, cost = record.cell, record.cost
+        spent = (cost.wall_seconds, cost.forwards, cost.backwards) if cost else ("", "", "")
+        who = (cell.label, cell.task, cell.task_version, cell.data_seed, cell.seed, record.status)
+        for name, m in record.measures.items() or [("", None)]:
+            numbers = (m.value, m.direction, m.chance, m.oracle, m.of) if m else ("",) * 5
+            writer.writerow([_plain(v) for v in (*who, name, *numbers, *spent)])
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula is quoted."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -1,0 +1,65 @@
+"""Tokenising the pairs of one's own: token ids as they are, or text by the checkpoint's own tokenizer.
+
+Two formats are read: what `AutoTokenizer` opens, and a lone sentencepiece `*.model`, which
+`AutoTokenizer` would refuse or read with wrong ids; there the bos token goes in front.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from mechboard.errors import UsageError
+
+Encode = Callable[[str], list[int]]
+_HUGGING_FACE = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
+
+
+def load_tokenizer(folder: Path) -> Encode:
+    """A function from text to token ids.
+
+    Raises:
+        UsageError: the folder holds no tokenizer, or one that does not open.
+    """
+    if any((folder / name).is_file() for name in _HUGGING_FACE):
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead.") from error
+        return lambda text: list(tokenizer(text)["input_ids"])
+    models = sorted(folder.glob("*.model"))
+    if len(models) != 1:
+        raise UsageError(
+            f"{str(folder)!r} holds no tokenizer ({', '.join(_HUGGING_FACE)} or one sentencepiece *.model); "
+            "give lists of token ids in place of text."
+        )
+    return _sentencepiece(models[0], folder)
+
+
+def _sentencepiece(path: Path, folder: Path) -> Encode:
+    from sentencepiece import SentencePieceProcessor
+
+    processor = SentencePieceProcessor(model_file=str(path))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    bos, size = config.get("bos_token_id", processor.bos_id()), processor.vocab_size()
+    if size > config["vocab_size"]:
+        raise UsageError(f"{path.name!r} has {size} tokens and the model {config['vocab_size']}; it belongs to another model.")
+    return lambda text: [bos, *processor.encode(text)]
+
+
+def answer_id(encode: Encode, prompt: str, answer: str, where: str) -> int:
+    """The one token that `answer` adds to `prompt`.
+
+    Raises:
+        UsageError: it adds none, several, or changes how the prompt itself is split.
+    """
+    before, after = encode(prompt), encode(prompt + answer)
+    if after[: len(before)] != before or len(after) != len(before) + 1:
+        raise UsageError(
+            f"{where}: {answer!r} is {len(after) - len(before)} tokens after {prompt[-20:]!r}; valid: exactly one "
+            "(mind the space in front); choose another answer."
+        )
+    return after[-1]
