@@ -1,13 +1,13 @@
 """Pairs the cells of two sets of records and gives a verdict on each, for gates in CI.
 
-    better, worse      the headline moved by more than the tolerance
-    same               it did not
-    not comparable     the task's version or the scorer differs, so the numbers mean different things
-    newly failing      done in BASE, not in HEAD; counts as worse
-    mended             not done in BASE, done in HEAD
-    missing            not in HEAD
-    new                not in BASE
-    failing            done in neither
+better, worse      the headline moved by more than the tolerance
+same               it did not
+not comparable     the task's version or the scorer differs, so the numbers mean different things
+newly failing      done in BASE, not in HEAD; counts as worse
+mended             not done in BASE, done in HEAD
+missing            not in HEAD
+new                not in BASE
+failing            done in neither
 """
 
 from __future__ import annotations

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from mechboard.errors import RecordError
 from mechboard.plan import Plan
 from mechboard.records import Cell
 from mechboard.store import RUNS, Store, write_atomically
+from pydantic import ValidationError
 
 
 def write_manifest(store: Store, plan: Plan) -> Path:
@@ -45,7 +44,9 @@ def planned_cells(store: Store) -> Iterator[Cell]:
         try:
             cells = [Cell.model_validate(c) for c in json.loads(path.read_text(encoding="utf-8"))["cells"]]
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise RecordError(f"The manifest {str(path)!r} cannot be read; delete it: it only serves `status`.") from error
+            raise RecordError(
+                f"The manifest {str(path)!r} cannot be read; delete it: it only serves `status`."
+            ) from error
         for cell in cells:
             if store.path(cell) not in seen:
                 seen.add(store.path(cell))

@@ -17,9 +17,8 @@ from mechboard.errors import PluginError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
-    from torch import Generator, Tensor
-
     from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
+    from torch import Generator, Tensor
 
 Kind = Literal["circuit"]
 Tier = Literal["embedded", "paper"]

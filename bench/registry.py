@@ -47,13 +47,14 @@ class Plugin:
             return self.instance
         try:
             module, _, attribute = self.value.partition(":")
-            loaded = getattr(import_module(module), attribute)
+            loaded: Any = getattr(import_module(module), attribute)
         except Exception as error:
             raise PluginError(
                 f"The {self.what} {self.name!r} of {self.distribution} does not load from {self.value!r} "
                 f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
             ) from error
-        if not isinstance(loaded, _TYPES[self.what]):
+        follows = isinstance(loaded, _TYPES[self.what])
+        if not follows:
             raise PluginError(
                 f"The {self.what} {self.name!r} of {self.distribution} is a {type(loaded).__name__}; valid: an object "
                 f"that follows mechboard.protocols.{_TYPES[self.what].__name__}."

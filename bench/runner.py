@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
-
 from mechboard import identity, provenance
 from mechboard.errors import InvalidSolution, RecordError
 from mechboard.graph import Cost, counting
@@ -27,6 +26,7 @@ from mechboard.records import (
     GraphInfo,
     MeasureRecord,
     MethodInfo,
+    Provenance,
     Record,
     Status,
     TaskInfo,
@@ -214,7 +214,7 @@ def _generator(planned: PlannedCell) -> torch.Generator:
     return torch.Generator().manual_seed(int(text.partition(":")[2], 16) % 2**63)
 
 
-def _blank(planned: PlannedCell, solution: str, made: provenance.Provenance) -> Record:
+def _blank(planned: PlannedCell, solution: str, made: Provenance) -> Record:
     m, task = planned.method, planned.task
     return Record(
         cell=planned.cell,
@@ -222,9 +222,7 @@ def _blank(planned: PlannedCell, solution: str, made: provenance.Provenance) -> 
         solution_id=solution,
         scorer_id=None,
         evaluation_id=None,
-        method=MethodInfo(
-            summary=m.summary, citation=m.citation, deterministic=m.deterministic, reference=m.reference
-        ),
+        method=MethodInfo(summary=m.summary, citation=m.citation, deterministic=m.deterministic, reference=m.reference),
         task=TaskInfo(summary=task.summary, kind=task.kind, tier=task.tier, ranked=task.ranked),
         provenance=made,
     )
@@ -269,5 +267,3 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "circuit": tuple(EdgeRecord(**asdict(e)) for e in evaluation.circuit),
         "notes": evaluation.notes,
     }
-
-

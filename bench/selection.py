@@ -11,7 +11,9 @@ from mechboard.errors import UsageError, unknown
 from mechboard.protocols import Method
 
 
-def select(what: str, given: str, names: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+def select(
+    what: str, given: str, names: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
     """Names that match a comma list of names and globs, in the order of the list; `all` is every name.
 
     >>> select("task", "ioi*,docstring", ["docstring", "ioi", "ioi-long"])

@@ -148,4 +148,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR.") from error
+        raise StoreError(
+            f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR."
+        ) from error

@@ -25,9 +25,7 @@ def edge_class(edge: EdgeRecord) -> str:
     return ("hit" if edge.found else "missed") if edge.known else "false"
 
 
-def circuit_svg(
-    edges: Sequence[EdgeRecord], graph: GraphInfo | None, *, title: str, standalone: bool = False
-) -> str:
+def circuit_svg(edges: Sequence[EdgeRecord], graph: GraphInfo | None, *, title: str, standalone: bool = False) -> str:
     """The picture. Standalone pictures carry their own style; inline ones take the page's."""
     if graph is None:
         return ""

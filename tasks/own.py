@@ -18,7 +18,6 @@ from random import Random
 from typing import Any
 
 import torch
-
 from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
@@ -130,10 +129,14 @@ def _read_pairs(path: Path, model: Path, decoder: Decoder) -> Iterator[_Pair]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--pairs {str(path)!r} cannot be read ({error}); valid: JSON lines of {', '.join(_KEYS)}.") from error
+        raise UsageError(
+            f"--pairs {str(path)!r} cannot be read ({error}); valid: JSON lines of {', '.join(_KEYS)}."
+        ) from error
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if len(rows) < _FEWEST:
-        raise UsageError(f"--pairs {str(path)!r} holds {len(rows)} pairs; valid: {_FEWEST} or more, half of them for scoring.")
+        raise UsageError(
+            f"--pairs {str(path)!r} holds {len(rows)} pairs; valid: {_FEWEST} or more, half of them for scoring."
+        )
     encode: Encode | None = None
     for number, line in rows:
         where = f"{path.name} line {number}"

@@ -28,7 +28,9 @@ def load_tokenizer(folder: Path) -> Encode:
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError) as error:
-            raise UsageError(f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead.") from error
+            raise UsageError(
+                f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
+            ) from error
         return lambda text: list(tokenizer(text)["input_ids"])
     models = sorted(folder.glob("*.model"))
     if len(models) != 1:
@@ -46,7 +48,9 @@ def _sentencepiece(path: Path, folder: Path) -> Encode:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     bos, size = config.get("bos_token_id", processor.bos_id()), processor.vocab_size()
     if size > config["vocab_size"]:
-        raise UsageError(f"{path.name!r} has {size} tokens and the model {config['vocab_size']}; it belongs to another model.")
+        raise UsageError(
+            f"{path.name!r} has {size} tokens and the model {config['vocab_size']}; it belongs to another model."
+        )
     return lambda text: [bos, *processor.encode(text)]
 
 

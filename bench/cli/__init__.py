@@ -9,7 +9,6 @@ import sys
 from importlib import import_module
 
 import click
-
 from mechboard import __version__
 from mechboard.errors import BenchError
 

@@ -6,11 +6,14 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-
 from mechboard import cli
 from mechboard.cli.options import json_option
+
+if TYPE_CHECKING:
+    from mechboard.records import Record
 
 
 @click.command("compare")
@@ -40,13 +43,13 @@ def command(base: Path, head: Path, tolerance: float, as_json: bool) -> int:
     return cli.OK if {"better", "same", "mended"} & set(counts) else cli.NOTHING
 
 
-def _records(path: Path) -> list[object]:
+def _records(path: Path) -> list[Record]:
     from mechboard.errors import RecordError
     from mechboard.store import Store, read_record
 
     if path.is_file():
         return [read_record(path)]
-    found: list[object] = []
+    found: list[Record] = []
     for _, record in Store(path).records():
         if isinstance(record, RecordError):
             click.echo(f"note: {record}", err=True)

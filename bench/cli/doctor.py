@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
-
 from mechboard import cli
 from mechboard.cli.options import json_option, results_option
 from mechboard.errors import BenchError
@@ -66,7 +65,11 @@ def _folder(results: Path | None) -> tuple[str, str, str]:
         return "results", "broken", str(error)
     broken = [path for path, record in store.records() if isinstance(record, BenchError)]
     if broken:
-        return "results", "broken", f"{len(broken)} unreadable records, the first is {broken[0]}; delete or restore them"
+        return (
+            "results",
+            "broken",
+            f"{len(broken)} unreadable records, the first is {broken[0]}; delete or restore them",
+        )
     return "results", "ok", str(store.root)
 
 

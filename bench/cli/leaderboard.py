@@ -7,7 +7,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
-
 from mechboard import cli
 from mechboard.cli.options import results_option
 from mechboard.errors import RecordError, UsageError
@@ -56,7 +55,9 @@ def build(results: Path | None, out: Path | None, suite: str) -> int:
     """Write the site."""
     target, count = _build(results, out, suite)
     if not count:
-        click.echo(f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True)
+        click.echo(
+            f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True
+        )
         return cli.NOTHING
     click.echo(f"{count} records -> {target / 'index.html'}")
     return cli.OK
@@ -71,13 +72,17 @@ def serve(results: Path | None, out: Path | None, suite: str, port: int) -> int:
     """Build the site and serve it on this machine until interrupted."""
     target, count = _build(results, out, suite)
     if not count:
-        click.echo(f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True)
+        click.echo(
+            f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True
+        )
         return cli.NOTHING
     handler = partial(SimpleHTTPRequestHandler, directory=str(target))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        raise UsageError(f"Port {port} is taken ({error.strerror}); choose another with --port, 0 picks a free one.") from error
+        raise UsageError(
+            f"Port {port} is taken ({error.strerror}); choose another with --port, 0 picks a free one."
+        ) from error
     click.echo(f"{count} records; leaderboard at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C stops)")
     with server:
         try:

@@ -6,13 +6,12 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
-
 from mechboard.plan import PlannedCell
 from mechboard.records import Record
 from mechboard.runner import Outcome
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
 _STYLES = {"done": "green", "cached": "dim", "rescored": "cyan"}
 
@@ -30,7 +29,9 @@ class Progress:
             self._status = self._stack.enter_context(self._console.status("starting"))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:

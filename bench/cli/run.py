@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import Any
 
 import click
-
 from mechboard import cli
 from mechboard.cli.options import json_option, plugin_option, results_option
 from mechboard.errors import PluginError, UsageError
@@ -25,12 +24,14 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--config {str(path)!r} cannot be read ({error}); valid: TOML with the names of flags.") from error
+        raise UsageError(
+            f"--config {str(path)!r} cannot be read ({error}); valid: TOML with the names of flags."
+        ) from error
     known = {p.opts[-1].removeprefix("--"): p.name for p in ctx.command.params if p.name != "config"}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise UsageError(f"--config {str(path)!r} sets {', '.join(unknown)}; valid keys: {', '.join(sorted(known))}.")
-    ctx.default_map = {known[key]: value for key, value in values.items()}  # type: ignore[misc]
+    ctx.default_map = {known[key]: value for key, value in values.items()}
 
 
 @click.command("run")
@@ -57,9 +58,13 @@ def command(**flags: Any) -> int:
     method_names = select("method", flags["method"], registry.plugins("method"))
     own = flags["model"] is not None or flags["pairs"] is not None
     if own and (flags["model"] is None or flags["pairs"] is None or flags["task"] is not None):
-        raise UsageError("--model and --pairs make a task together and take the place of --task; give both and no --task.")
+        raise UsageError(
+            "--model and --pairs make a task together and take the place of --task; give both and no --task."
+        )
     if not own and flags["task"] is None:
-        raise UsageError("Neither --task nor --model with --pairs was given; `bench run --method eap --task all` runs all.")
+        raise UsageError(
+            "Neither --task nor --model with --pairs was given; `bench run --method eap --task all` runs all."
+        )
     methods = _load(registry, "method", method_names, flags["method"], notices)
     if own:
         from mechboard.tasks.own import OwnTask
@@ -102,7 +107,9 @@ def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: l
     if flags["dry_run"]:
         _print_plan(plan, flags["as_json"])
     if not plan.cells:
-        click.echo("error: Nothing to run: no selected method answers a selected task; `bench list` shows both.", err=True)
+        click.echo(
+            "error: Nothing to run: no selected method answers a selected task; `bench list` shows both.", err=True
+        )
         return cli.NOTHING
     if flags["dry_run"]:
         return cli.OK
@@ -193,5 +200,7 @@ def _cell_text(records: list[Any]) -> str:
 def _print_next_steps(store: Any, failed: list[Any]) -> None:
     where = f" --results {store.root}"
     if failed:
-        click.echo(f"\n{len(failed)} cells failed; `bench show {store.path(failed[0].record.cell)}` shows the first error.")
+        click.echo(
+            f"\n{len(failed)} cells failed; `bench show {store.path(failed[0].record.cell)}` shows the first error."
+        )
     click.echo(f"\nRecords: {store.root}\nLeaderboard: bench leaderboard serve{where}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
 from mechboard.cli.options import plugin_option, results_option
 from mechboard.errors import UsageError, unknown
 from mechboard.registry import Registry
@@ -57,7 +56,9 @@ def _record_path(name: str, results: Path | None) -> Path | None:
 def _show_plugin(what: str, plugin: Any) -> None:
     click.echo(f"{what} {plugin.name}")
     if what == "method":
-        click.echo(f"kinds: {', '.join(sorted(plugin.kinds))}; deterministic: {'yes' if plugin.deterministic else 'no'}")
+        click.echo(
+            f"kinds: {', '.join(sorted(plugin.kinds))}; deterministic: {'yes' if plugin.deterministic else 'no'}"
+        )
         for field in fields(plugin.parameters):
             click.echo(f"parameter {field.name} = {field.default!r} ({field.type})")
         click.echo("\n" + (inspect.getdoc(inspect.getmodule(plugin.function)) or plugin.summary))
@@ -84,15 +85,16 @@ def _show_record(record: Record, path: Path, top: int | None, export: str | None
 
 def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
     """The `top` strongest edges, from the scores beside the record."""
-    from safetensors.torch import load_file
-
     from mechboard.graph import Graph
     from mechboard.metrics.ranking import ranking
     from mechboard.records import EdgeRecord
+    from safetensors.torch import load_file
 
     beside, graph = path.with_suffix(".safetensors"), record.task.graph
     if graph is None or not beside.is_file():
-        raise UsageError(f"{str(path)!r} has no scores beside it; --top needs the .safetensors file of a finished cell.")
+        raise UsageError(
+            f"{str(path)!r} has no scores beside it; --top needs the .safetensors file of a finished cell."
+        )
     scores = load_file(beside)["scores"]
     names = Graph(**graph.model_dump(exclude={"n_edges"})).edges
     known = {e.name: e.known for e in record.circuit}

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import count
 from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast
+from torch import Tensor
 
 
 class Decoder:
@@ -39,12 +38,15 @@ class Decoder:
         parts = [layer.q, layer.k, layer.v]
         fused = torch.cat([w.permute(1, 0, 2).reshape(d_model, -1) for w in parts], dim=1)
         heads = fused.view(d_model, -1, d_head).permute(1, 0, 2)
-        q, k, v = heads.split([w.shape[0] for w in parts])
+        q, k, v = torch.split(heads, [w.shape[0] for w in parts])
         biases = [layer.q_bias, layer.k_bias, layer.v_bias]
         bias = None
         if any(b is not None for b in biases):
             bias = torch.cat(
-                [w.new_zeros(w.shape[0] * d_head) if b is None else b.flatten() for b, w in zip(biases, parts, strict=True)]
+                [
+                    w.new_zeros(w.shape[0] * d_head) if b is None else b.flatten()
+                    for b, w in zip(biases, parts, strict=True)
+                ]
             )
         self._fused.append(fused)
         self._fused_bias.append(bias)
@@ -87,9 +89,7 @@ class Decoder:
         """The model's normalisation, before any gain."""
         return normalise(x, self.config.norm, self.config.norm_eps)
 
-    def project(
-        self, layer: int, x: Float[Tensor, "batch position d_model"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of every *query* head, [batch, position, heads, d_head] each, from a normalised input."""
         config = self.config
         y = x @ self._fused[layer]
@@ -97,7 +97,7 @@ class Decoder:
         if bias is not None:
             y += bias
         heads = y.view(*y.shape[:-1], -1, config.d_head)
-        q, k, v = heads.split([config.n_heads, config.n_kv_heads, config.n_kv_heads], dim=-2)
+        q, k, v = torch.split(heads, [config.n_heads, config.n_kv_heads, config.n_kv_heads], dim=-2)
         return q, self.per_query_head(k, dim=-2), self.per_query_head(v, dim=-2)
 
     def per_query_head(self, kv: Tensor, dim: int = 0) -> Tensor:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from mechboard.errors import ModelError
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import LayerWeights, NormWeights
+from torch import Tensor, nn
 
 _GPT2_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_new", "relu": "relu", "silu": "silu"}
 
@@ -27,7 +26,9 @@ def to_huggingface(decoder: Decoder) -> Any:
         ModelError: no architecture holds this combination of choices.
     """
     if decoder.architecture not in _WRITERS:
-        raise ModelError(f"No Hugging Face architecture holds a {decoder.architecture!r} decoder; valid: {list(_WRITERS)}.")
+        raise ModelError(
+            f"No Hugging Face architecture holds a {decoder.architecture!r} decoder; valid: {list(_WRITERS)}."
+        )
     model = _WRITERS[decoder.architecture](decoder)
     return model.to(device=decoder.device, dtype=decoder.dtype).eval()
 
@@ -72,7 +73,9 @@ def _write_gpt2(decoder: Decoder) -> Any:
 
     c, w = decoder.config, decoder.weights
     if c.n_heads * c.d_head != c.d_model or c.norm == "rms" or c.gated or c.parallel or w.position is None:
-        raise ModelError("GPT-2 holds sequential, ungated decoders with learned positions and heads x d_head = d_model.")
+        raise ModelError(
+            "GPT-2 holds sequential, ungated decoders with learned positions and heads x d_head = d_model."
+        )
     model = GPT2LMHeadModel(
         GPT2Config(
             n_layer=c.n_layers,
@@ -109,7 +112,9 @@ def _write_gpt2_block(block: Any, layer: LayerWeights, *, identity_norms: bool) 
     biases = (layer.q_bias, layer.k_bias, layer.v_bias)
     _set(block.attn.c_attn.weight, torch.cat([_matrix_in(m) for m in qkv], 1))
     zeros = [m.new_zeros(m.shape[0] * m.shape[2]) for m in qkv]
-    _set(block.attn.c_attn.bias, torch.cat([z if b is None else b.flatten() for b, z in zip(biases, zeros, strict=True)]))
+    _set(
+        block.attn.c_attn.bias, torch.cat([z if b is None else b.flatten() for b, z in zip(biases, zeros, strict=True)])
+    )
     _set(block.attn.c_proj.weight, layer.o.flatten(0, 1))
     _set(block.attn.c_proj.bias, layer.o_bias)
     _set(block.mlp.c_fc.weight, layer.mlp_in)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from mechboard.errors import ModelError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
+from torch import Tensor
 
 _CHECK_TOKENS = 12
 _TOLERANCE = 2e-4
@@ -45,7 +44,9 @@ def load_checkpoint(folder: Path | str, *, device: str = "cpu") -> Decoder:
             f"({', '.join(sorted(_READERS))})."
         )
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the run has its own
     try:
         config = AutoConfig.from_pretrained(folder)
         architecture = (config.architectures or ["unnamed"])[0]
@@ -125,17 +126,23 @@ def _activation(name: str) -> Any:
 def _read_gpt2(model: Any) -> Decoder:
     c = model.config
     if c.scale_attn_by_inverse_layer_idx or not c.scale_attn_weights or getattr(c, "add_cross_attention", False):
-        raise ModelError("This GPT-2 scales attention by layer, does not scale it, or has cross-attention; not supported.")
+        raise ModelError(
+            "This GPT-2 scales attention by layer, does not scale it, or has cross-attention; not supported."
+        )
     d_head = c.n_embd // c.n_head
     layers = []
     for block in model.transformer.h:
-        qkv = block.attn.c_attn.weight.T.split(c.n_embd)
-        qkv_bias = block.attn.c_attn.bias.split(c.n_embd)
+        q, k, v = block.attn.c_attn.weight.T.split(c.n_embd)
+        q_bias, k_bias, v_bias = block.attn.c_attn.bias.split(c.n_embd)
         layers.append(
             LayerWeights(
                 attention_norm=_norm(block.ln_1),
-                **{name: _heads_in(matrix, d_head) for name, matrix in zip("qkv", qkv, strict=True)},
-                **{f"{name}_bias": _bias(vector, d_head) for name, vector in zip("qkv", qkv_bias, strict=True)},
+                q=_heads_in(q, d_head),
+                k=_heads_in(k, d_head),
+                v=_heads_in(v, d_head),
+                q_bias=_bias(q_bias, d_head),
+                k_bias=_bias(k_bias, d_head),
+                v_bias=_bias(v_bias, d_head),
                 o=block.attn.c_proj.weight.view(c.n_head, d_head, c.n_embd),
                 o_bias=block.attn.c_proj.bias,
                 mlp_norm=_norm(block.ln_2),
@@ -193,8 +200,12 @@ def _read_neox(model: Any) -> Decoder:
         layers.append(
             LayerWeights(
                 attention_norm=_norm(block.input_layernorm),
-                **{name: qkv[:, i].transpose(1, 2) for i, name in enumerate("qkv")},
-                **{f"{name}_bias": None if bias is None else bias[:, i] for i, name in enumerate("qkv")},
+                q=qkv[:, 0].transpose(1, 2),
+                k=qkv[:, 1].transpose(1, 2),
+                v=qkv[:, 2].transpose(1, 2),
+                q_bias=None if bias is None else bias[:, 0],
+                k_bias=None if bias is None else bias[:, 1],
+                v_bias=None if bias is None else bias[:, 2],
                 o=_heads_out(block.attention.dense.weight, d_head),
                 o_bias=block.attention.dense.bias,
                 mlp_norm=_norm(block.post_attention_layernorm),
@@ -239,17 +250,23 @@ def _read_llama(model: Any) -> Decoder:
     if getattr(c, "use_sliding_window", False) or (
         type(model).__name__ == "MistralForCausalLM" and c.sliding_window is not None
     ):
-        raise ModelError("This checkpoint attends in a sliding window, which the decoder does not compute; not supported.")
+        raise ModelError(
+            "This checkpoint attends in a sliding window, which the decoder does not compute; not supported."
+        )
     d_head = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     layers = []
     for block in model.model.layers:
         attention, mlp = block.self_attn, block.mlp
-        projections = {"q": attention.q_proj, "k": attention.k_proj, "v": attention.v_proj}
+        q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
         layers.append(
             LayerWeights(
                 attention_norm=NormWeights(block.input_layernorm.weight),
-                **{name: _heads_in(linear.weight, d_head) for name, linear in projections.items()},
-                **{f"{name}_bias": _bias(linear.bias, d_head) for name, linear in projections.items()},
+                q=_heads_in(q.weight, d_head),
+                k=_heads_in(k.weight, d_head),
+                v=_heads_in(v.weight, d_head),
+                q_bias=_bias(q.bias, d_head),
+                k_bias=_bias(k.bias, d_head),
+                v_bias=_bias(v.bias, d_head),
                 o=_heads_out(attention.o_proj.weight, d_head),
                 o_bias=attention.o_proj.bias,
                 mlp_norm=NormWeights(block.post_attention_layernorm.weight),

@@ -14,10 +14,9 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
+from torch import Tensor
 
 
 class Graph:
@@ -91,7 +90,7 @@ class Graph:
 
     def mlp_destination(self, layer: int) -> int:
         """Column of a layer's MLP input."""
-        return self.attention_destinations(layer).stop
+        return (layer + 1) * (3 * self.n_heads + int(self.has_mlp)) - 1
 
     def visible_to_attention(self, layer: int) -> int:
         """How many sources, from the first on, a layer's q, k and v inputs can read."""

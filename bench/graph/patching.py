@@ -16,13 +16,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.layers import apply_gain
 from mechboard.graph.nodes import Graph
 from mechboard.graph.trace import new_outputs, record_outputs
+from torch import Tensor
 
 
 @torch.no_grad()
@@ -79,9 +78,7 @@ def _inputs(
     return inputs.add_(x), which
 
 
-def _project_separately(
-    decoder: Decoder, layer: int, inputs: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _project_separately(decoder: Decoder, layer: int, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """q, k, v of all heads when each of the 3 x heads inputs may read another residual stream."""
     distinct, which = inputs
     weights = decoder.weights.layers[layer]

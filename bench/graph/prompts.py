@@ -8,9 +8,8 @@ from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-
 from mechboard.errors import UsageError
+from torch import Tensor
 
 
 @dataclass(frozen=True)

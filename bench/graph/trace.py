@@ -18,13 +18,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
-
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.layers import Normalised, apply_gain, normalise_backward
 from mechboard.graph.nodes import Graph
 from mechboard.graph.weights import NormWeights
+from torch import Tensor
 
 
 @dataclass
@@ -110,7 +109,7 @@ def _forward(
         if config.has_mlp:
             layer_tape.mlp_norm = attention_norm if config.parallel else decoder.norm(mid)
             pre, multiplier = decoder.mlp_pre(index, apply_gain(layer_tape.mlp_norm.unit, weights.mlp_norm))
-            leaves = (pre,) if multiplier is None else (pre, multiplier)
+            leaves: tuple[Tensor, ...] = (pre,) if multiplier is None else (pre, multiplier)
             if tape is not None:
                 leaves = tuple(t.detach().requires_grad_() for t in leaves)
             with torch.set_grad_enabled(tape is not None):
@@ -135,7 +134,7 @@ def _store(outputs: Tensor | None, row: int, value: Tensor, sign: int) -> None:
 
 
 def _store_heads(rows: Tensor, z: Tensor, o: Tensor, o_bias: Tensor | None, sign: int) -> None:
-    """rows <- z_h W_O[h] + b_O / heads, plus `sign` times what was there."""
+    """Rows <- z_h W_O[h] + b_O / heads, plus `sign` times what was there."""
     heads = o.shape[0]
     flat = rows.view(heads, -1, rows.shape[-1])
     per_head = z.permute(2, 0, 1, 3).reshape(heads, -1, z.shape[-1])
@@ -180,8 +179,10 @@ def _scaled(matrix: Tensor, norm: NormWeights) -> Tensor:
 
 def _mlp_gradient(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor) -> Tensor:
     weights = decoder.weights.layers[index]
-    assert layer.mlp_post is not None and layer.mlp_norm is not None
-    assert weights.mlp_in is not None and weights.mlp_out is not None
+    assert layer.mlp_post is not None
+    assert layer.mlp_norm is not None
+    assert weights.mlp_in is not None
+    assert weights.mlp_out is not None
     at_post = above @ weights.mlp_out.T
     at_pre = torch.autograd.grad(layer.mlp_post, layer.mlp_pre, at_post)
     if weights.mlp_gate is None:

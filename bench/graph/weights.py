@@ -65,7 +65,9 @@ def cast(weights: _T, *, device: torch.device | str | None, dtype: torch.dtype |
     def convert(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.detach().to(device=device, dtype=dtype).contiguous()
-        if isinstance(value, NormWeights | LayerWeights):
+        if isinstance(value, NormWeights):
+            return cast(value, device=device, dtype=dtype)
+        if isinstance(value, LayerWeights):
             return cast(value, device=device, dtype=dtype)
         if isinstance(value, tuple):
             return tuple(convert(item) for item in value)

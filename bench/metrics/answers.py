@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor
-
 from mechboard.graph.prompts import PromptPairs
+from torch import Tensor
 
 
 def logit_difference(
@@ -17,8 +16,6 @@ def logit_difference(
     return answer - wrong
 
 
-def linear_readout(
-    logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs
-) -> Float[Tensor, " prompts"]:
+def linear_readout(logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs) -> Float[Tensor, " prompts"]:
     """Sum of logits weighted by target `readout` [prompts, read, d_vocab_out]."""
     return (logits * pairs.targets["readout"]).sum((1, 2))

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
-
 from mechboard.graph import PromptPairs, metric_values, run_patched
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Curve, Evaluation, FoundEdge, Measure, Truth
+from torch import Tensor
 
 _SHOWN_WITHOUT_TRUTH = 30
 
@@ -62,7 +61,9 @@ def evaluate_edges(
         x, y = zip(*curve.points, strict=True)
         curves[f"roc[{truth.name}]"] = Curve(x=x, y=y, x_label="false positive rate", y_label="true positive rate")
     scored = int((~scores.isnan()).sum())
-    measures["coverage"] = Measure(value=scored / len(scores), direction="higher", of=f"{scored} / {len(scores):,} edges")
+    measures["coverage"] = Measure(
+        value=scored / len(scores), direction="higher", of=f"{scored} / {len(scores):,} edges"
+    )
     return Evaluation(
         headline=f"auc[{truths[0].name}]" if truths else "cmd",
         measures=measures,

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
-
 from mechboard.errors import UsageError
 from mechboard.metrics.ranking import strength
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,9 @@ def roc(scores: Float[Tensor, " edges"], truth: Bool[Tensor, " edges"]) -> Roc:
     """
     n_true, n_edges = int(truth.sum()), len(truth)
     if n_true in (0, n_edges):
-        raise UsageError(f"A truth of {n_true} of {n_edges} edges has no ROC; it needs at least one edge in and one out.")
+        raise UsageError(
+            f"A truth of {n_true} of {n_edges} edges has no ROC; it needs at least one edge in and one out."
+        )
     values = strength(scores, signed=False)
     order = torch.argsort(values, descending=True, stable=True)
     ordered, hits = values[order], truth[order].double()

@@ -11,6 +11,7 @@ carry only position are true too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from random import Random
 
 from mechboard.tasks.compiled.language import Program, Values, match
@@ -19,6 +20,10 @@ from mechboard.tasks.compiled.task import CompiledTask, Sample
 DIGITS: Values = tuple("01234")
 ROLES: Values = tuple("ABC")
 LENGTH = 12
+
+
+def _is(name: Hashable) -> Callable[[object, Hashable], bool]:
+    return lambda _, role: role == name
 
 
 def build() -> Program:
@@ -36,7 +41,7 @@ def build() -> Program:
         p.head(
             f"digit {name}",
             layer=1,
-            matches=[match(None, role, lambda _, r, name=name: r == name)],
+            matches=[match(None, role, _is(name))],
             value=p.token,
             values=DIGITS,
             read=lambda token: token if token in DIGITS else None,

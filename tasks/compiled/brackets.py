@@ -10,6 +10,7 @@ Ablation: resample.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from mechboard.tasks.compiled.language import NUMBER, Program
@@ -17,6 +18,10 @@ from mechboard.tasks.compiled.task import CompiledTask, Sample
 
 BRACKETS = ("()", "[]")
 LENGTH = 13
+
+
+def _signed(pair: str) -> Callable[[str], float]:
+    return lambda token: 4.0 * ((token == pair[0]) - (token == pair[1]))
 
 
 def build() -> Program:
@@ -28,7 +33,7 @@ def build() -> Program:
             layer=0,
             value=p.token,
             values=NUMBER,
-            read=lambda token, pair=pair: 4.0 * ((token == pair[0]) - (token == pair[1])),
+            read=_signed(pair),
         )
         for pair in BRACKETS
     }

@@ -15,11 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from mechboard.graph import Decoder, DecoderConfig
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.tasks.compiled.language import Head, Mlp, Program
+from torch import Tensor
 
 GAP = 10.0
 _HEAD_JUNK, _MLP_JUNK, _MLP_DISTRACTORS = 3, 4, 12
@@ -64,7 +63,8 @@ class _Compiler:
         return [o for o in self.program.operations if isinstance(o, Head) and o.layer == layer]
 
     def compile(self) -> Compiled:
-        program, node_of = self.program, {}
+        program = self.program
+        node_of: dict[str, str] = {}
         rotation, _ = torch.linalg.qr(torch.randn(self.d_model, self.d_model, generator=self.generator).double())
         layers = []
         readable = ["token", "position"]
@@ -118,11 +118,24 @@ class _Compiler:
     @staticmethod
     def _rotated(parts: dict[str, Tensor], rotation: Tensor) -> LayerWeights:
         """Turn what reads the stream (rows are stream directions) and what writes it (columns are)."""
-        reads, writes = ("q", "k", "v", "mlp_in"), ("o", "mlp_out")
-        turned = {name: (rotation.T @ parts[name].double()).float() for name in reads}
-        turned |= {name: (parts[name].double() @ rotation).float() for name in writes}
-        biases = {name: parts[name] for name in ("q_bias", "mlp_in_bias")}
-        return LayerWeights(attention_norm=NormWeights(), **turned, **biases)
+
+        def reads(name: str) -> Tensor:
+            return (rotation.T @ parts[name].double()).float()
+
+        def writes(name: str) -> Tensor:
+            return (parts[name].double() @ rotation).float()
+
+        return LayerWeights(
+            attention_norm=NormWeights(),
+            q=reads("q"),
+            k=reads("k"),
+            v=reads("v"),
+            o=writes("o"),
+            q_bias=parts["q_bias"],
+            mlp_in=reads("mlp_in"),
+            mlp_in_bias=parts["mlp_in_bias"],
+            mlp_out=writes("mlp_out"),
+        )
 
     # -- attention --------------------------------------------------------------------------------
 
@@ -144,7 +157,7 @@ class _Compiler:
         return w, places
 
     def _select(self, operation: Head, q: Tensor, k: Tensor, q_bias: Tensor) -> None:
-        """q . k = sqrt(d_head) GAP x (sum of matches / largest possible sum); ranks of the terms side by side."""
+        """Q . k = sqrt(d_head) GAP x (sum of matches / largest possible sum); ranks of the terms side by side."""
         largest = sum(float(m.table.max()) for m in operation.matches)
         start = 0
         for m in operation.matches:

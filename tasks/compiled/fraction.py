@@ -11,6 +11,7 @@ Ablation: mean, per position, over the corrupt discovery prompts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from mechboard.tasks.compiled.language import NUMBER, Program
@@ -21,14 +22,15 @@ CLASS_OF = {token: name for name, tokens in CLASSES.items() for token in tokens}
 LENGTH = 12
 
 
+def _is(name: str) -> Callable[[str], float]:
+    return lambda value: 4.0 * (value == name)
+
+
 def build() -> Program:
     """The program."""
     p = Program(vocabulary=("<bos>", *CLASS_OF), length=LENGTH)
     kind = p.lookup("class", layer=0, reads=[p.token], values=tuple(CLASSES), function=CLASS_OF.get)
-    share = {
-        name: p.head(f"share {name}", layer=1, value=kind, values=NUMBER, read=lambda v, name=name: 4.0 * (v == name))
-        for name in CLASSES
-    }
+    share = {name: p.head(f"share {name}", layer=1, value=kind, values=NUMBER, read=_is(name)) for name in CLASSES}
     leads = [
         p.rectify(f"lead {first}{second}", layer=1, terms=[(1.0, share[first]), (-1.0, share[second])])
         for first, second in ("AB", "CD")

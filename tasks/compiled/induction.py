@@ -16,7 +16,7 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from mechboard.tasks.compiled.language import Program, Values, Variable, match
+from mechboard.tasks.compiled.language import Match, Program, Values, Variable, match, part_of
 from mechboard.tasks.compiled.task import CompiledTask, Sample
 
 ATTRIBUTES: dict[str, Values] = {"letter": tuple("abc"), "shade": tuple("1234")}
@@ -28,9 +28,6 @@ def build() -> Program:
     """The program."""
     p = Program(vocabulary=("<bos>", *SYMBOLS), length=1 + 2 * HALF)
 
-    def read(i: int, token: str) -> str | None:
-        return token[i] if token in SYMBOLS else None
-
     previous: list[Variable] = [
         p.head(
             f"previous {name}",
@@ -38,13 +35,18 @@ def build() -> Program:
             matches=[match(p.position, p.position, lambda q, k: k == q - 1)],
             value=p.token,
             values=values,
-            read=lambda token, i=i: read(i, token),
+            read=part_of(i, SYMBOLS),
         )
         for i, (name, values) in enumerate(ATTRIBUTES.items())
     ]
-    same = [match(p.token, v, lambda t, before, i=i: read(i, t) == before) for i, v in enumerate(previous)]
+
+    def same(i: int, before: Variable) -> Match:
+        part = part_of(i, SYMBOLS)
+        return match(p.token, before, lambda token, earlier: part(token) == earlier)
+
+    matches = [same(i, before) for i, before in enumerate(previous)]
     copied = [
-        p.head(name, layer=1, matches=same, value=p.token, values=values, read=lambda token, i=i: read(i, token))
+        p.head(name, layer=1, matches=matches, value=p.token, values=values, read=part_of(i, SYMBOLS))
         for i, (name, values) in enumerate(ATTRIBUTES.items())
     ]
     p.output(p.lookup("symbol", layer=1, reads=copied, values=SYMBOLS, function=lambda *parts: "".join(parts)))

@@ -80,13 +80,16 @@ class Mlp:
     out: Variable
 
 
-def match(
-    query: Variable | None, key: Variable, when: Callable[[Any, Any], bool], weight: float = 1.0
-) -> Match:
+def match(query: Variable | None, key: Variable, when: Callable[[Any, Any], bool], weight: float = 1.0) -> Match:
     """A selector term that holds where `when(query value, key value)`; query is None for a constant query."""
     rows = query.values if query else (None,)
     table = torch.tensor([[weight * float(when(q, k)) for k in key.values] for q in rows])
     return Match(query, key, table)
+
+
+def part_of(index: int, symbols: Values) -> Callable[[str], str | None]:
+    """A reader of one character of a symbol; None for tokens that are no symbols."""
+    return lambda token: token[index] if token in symbols else None
 
 
 class Program:

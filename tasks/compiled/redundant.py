@@ -16,7 +16,7 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from mechboard.tasks.compiled.language import Program, match
+from mechboard.tasks.compiled.language import Program, match, part_of
 from mechboard.tasks.compiled.task import CompiledTask, Sample
 
 SYMBOLS = tuple("".join(parts) for parts in product("ab", "12", "+-"))
@@ -45,7 +45,7 @@ def build() -> Program:
             matches=[match(mark, p.position, lambda m, k: k == m + 1)],
             value=p.token,
             values=tuple(values),
-            read=lambda token, i=i: token[i] if token in SYMBOLS else None,
+            read=part_of(i, SYMBOLS),
         )
         for i, (name, values) in enumerate({"letter": "ab", "shade": "12", "size": "+-"}.items())
     ]

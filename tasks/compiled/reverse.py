@@ -16,7 +16,7 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from mechboard.tasks.compiled.language import Program, match
+from mechboard.tasks.compiled.language import Program, match, part_of
 from mechboard.tasks.compiled.task import CompiledTask, Sample
 
 SYMBOLS = tuple("".join(parts) for parts in product("ab", "12", "+-"))
@@ -49,7 +49,7 @@ def build() -> Program:
             matches=[match(source, p.position, lambda s, k: s == k)],
             value=p.token,
             values=values,
-            read=lambda token, i=i: token[i] if token in SYMBOLS else None,
+            read=part_of(i, SYMBOLS),
         )
         for i, (name, values) in enumerate({"letter": tuple("ab"), "shade": tuple("12"), "size": tuple("+-")}.items())
     ]
