@@ -20,7 +20,7 @@ class EdgeProducts:
         """Add one batch's products for one block of destinations: a single matrix product."""
         visible = differences[: at_inputs.n_visible].flatten(1)
         cells = self._sums[: at_inputs.n_visible, at_inputs.destinations]
-        cells += visible @ at_inputs.gradients.flatten(1).T
+        cells += (at_inputs.gradients.flatten(1) @ visible.T).T
 
     def sums(self) -> Float[Tensor, " edges"]:
         """The sums so far, one per edge."""

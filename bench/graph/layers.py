@@ -33,20 +33,15 @@ def normalise(x: Float[Tensor, "*rows d_model"], norm: Norm, eps: float) -> Norm
 
 
 def normalise_backward(
-    gradient: Float[Tensor, "*many d_model"], state: Normalised, norm: Norm
-) -> Float[Tensor, "*many d_model"]:
-    """Gradient with respect to the input of `normalise`, given the gradient with respect to `unit`.
-
-    `gradient` may have more leading axes than the state: one gradient per head that reads the same input.
-    """
+    gradient: Float[Tensor, "*rows d_model"], state: Normalised, norm: Norm
+) -> Float[Tensor, "*rows d_model"]:
+    """Gradient with respect to the input of `normalise`, given the gradient with respect to `unit`."""
     if state.inverse_scale is None:
         return gradient
     if norm == "layer":
         gradient = gradient - gradient.mean(-1, keepdim=True)
-    # <gradient, unit> / d_model, without the [..., d_model] product that a mean() would allocate.
-    projection = torch.einsum("...d,...d->...", gradient, state.unit.expand_as(gradient))
-    projection = projection.unsqueeze(-1) / gradient.shape[-1]
-    return torch.addcmul(gradient, projection, state.unit, value=-1).mul_(state.inverse_scale)
+    along_unit = (gradient * state.unit).mean(-1, keepdim=True)
+    return torch.addcmul(gradient, along_unit, state.unit, value=-1).mul_(state.inverse_scale)
 
 
 def apply_gain(unit: Float[Tensor, "*rows d_model"], weights: NormWeights) -> Float[Tensor, "*rows d_model"]:

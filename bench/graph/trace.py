@@ -194,15 +194,30 @@ def _mlp_gradient(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor
 
 
 def _head_gradients(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor) -> Tensor:
-    """[3 x heads, batch, position, d_model], q first, then k, then v."""
+    """[3 x heads, batch, position, d_model], q first, then k, then v.
+
+    The backward of the normalisation is folded into the product with W, where vectors are d_head long:
+    centring W's rows centres the result, and <W dq, unit> = dq . (q - q at unit 0).
+    """
     weights = decoder.weights.layers[index]
     batch, position, d_model = above.shape
-    heads = decoder.config.n_heads
-    at_z = (above @ weights.o.flatten(0, 1).T).view(batch, position, heads, -1)
-    at_qkv = torch.cat(torch.autograd.grad(layer.z, layer.qkv, at_z), dim=2)
+    at_z = (above @ weights.o.flatten(0, 1).T).view(batch, position, decoder.config.n_heads, -1)
+    at_qkv = _by_head(torch.autograd.grad(layer.z, layer.qkv, at_z))
     matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
     if weights.attention_norm.gain is not None:
         matrices = matrices * weights.attention_norm.gain[:, None]
-    flat = at_qkv.permute(2, 0, 1, 3).reshape(3 * heads, batch * position, -1)
-    at_unit = torch.bmm(flat, matrices.transpose(1, 2)).view(3 * heads, batch, position, d_model)
-    return normalise_backward(at_unit, layer.attention_norm, decoder.config.norm)
+    unit, inverse_scale = layer.attention_norm
+    if inverse_scale is None:
+        return torch.bmm(at_qkv, matrices.transpose(1, 2)).view(-1, batch, position, d_model)
+    if decoder.config.norm == "layer":
+        matrices = matrices - matrices.mean(1, keepdim=True)
+    origin = decoder.project(index, apply_gain(torch.zeros_like(unit[:1, :1]), weights.attention_norm))
+    at_qkv *= inverse_scale.view(1, -1, 1)
+    along_unit = (at_qkv * (_by_head(layer.qkv) - _by_head(origin))).sum(-1, keepdim=True)
+    at_inputs = torch.bmm(at_qkv, matrices.transpose(1, 2))
+    at_inputs.addcmul_(along_unit, unit.view(1, -1, d_model), value=-1 / d_model)
+    return at_inputs.view(-1, batch, position, d_model)
+
+
+def _by_head(qkv: tuple[Tensor, ...]) -> Float[Tensor, "3*heads rows d_head"]:
+    return torch.cat(qkv, dim=2).flatten(0, 1).transpose(0, 1).contiguous()
