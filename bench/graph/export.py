@@ -30,7 +30,7 @@ def to_huggingface(decoder: Decoder) -> Any:
             f"No Hugging Face architecture holds a {decoder.architecture!r} decoder; valid: {list(_WRITERS)}."
         )
     model = _WRITERS[decoder.architecture](decoder)
-    return model.to(device=decoder.device, dtype=decoder.dtype).eval()
+    return model.to(device=decoder.device).eval()
 
 
 def _set(parameter: Any, value: Tensor | None, fill: float = 0.0) -> None:
@@ -63,7 +63,7 @@ def _set_linear(linear: Any, matrix: Tensor, bias: Tensor | None) -> None:
 
 def _set_unembedding(model: Any, decoder: Decoder) -> None:
     config, weights = decoder.config, decoder.weights
-    head = nn.Linear(config.d_model, config.d_vocab_out, bias=weights.unembed_bias is not None)
+    head = nn.Linear(config.d_model, config.d_vocab_out, bias=weights.unembed_bias is not None, dtype=decoder.dtype)
     _set_linear(head, weights.unembed, weights.unembed_bias)
     model.set_output_embeddings(head)
 
@@ -93,7 +93,7 @@ def _write_gpt2(decoder: Decoder) -> Any:
             embd_pdrop=0.0,
             attn_pdrop=0.0,
         )
-    )
+    ).to(decoder.dtype)
     body = model.transformer
     _set(body.wte.weight, w.token)
     _set(body.wpe.weight, w.position)
@@ -150,7 +150,7 @@ def _write_neox(decoder: Decoder) -> Any:
             bos_token_id=None,
             eos_token_id=None,
         )
-    )
+    ).to(decoder.dtype)
     body = model.gpt_neox
     _set(body.embed_in.weight, w.token)
     body.rotary_emb.inv_freq.copy_(w.rotary_frequencies)
@@ -196,7 +196,7 @@ def _write_llama(decoder: Decoder) -> Any:
             bos_token_id=None,
             eos_token_id=None,
         )
-    )
+    ).to(decoder.dtype)
     body = model.model
     _set(body.embed_tokens.weight, w.token)
     body.rotary_emb.inv_freq.copy_(w.rotary_frequencies)

@@ -1,0 +1,29 @@
+"""One torch thread per worker, records in temporary folders, and assets only where MECHBOARD_ASSETS says."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        import torch
+
+        torch.set_num_threads(1)
+
+
+@pytest.fixture
+def assets() -> Path:
+    folder = os.environ.get("MECHBOARD_ASSETS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("MECHBOARD_ASSETS is not set: real models and data are not checked")
+    return Path(folder)
+
+
+@pytest.fixture
+def stories(assets) -> Path:
+    folder = assets / "stories260K"
+    if not folder.is_dir():
+        pytest.skip(f"no stories260K in {assets}")
+    return folder

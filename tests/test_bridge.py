@@ -1,0 +1,126 @@
+"""The TransformerBridge view, and EAP written with its hooks: a second witness for our scores."""
+
+from importlib.metadata import version
+
+import pytest
+import torch
+from mechboard.graph import Graph
+from mechboard.graph.bridge import to_bridge
+from mechboard.graph.hf import load_checkpoint
+from mechboard.methods.eap import eap
+from models import random_problem
+
+TRANSFORMER_LENS = int(version("transformer-lens").partition(".")[0])
+
+
+def _hooks(bridge, n_layers, parallel):
+    """Names of the hooks that carry outputs, and inputs with the destinations they stand for."""
+    bridge.set_use_attn_result(True)
+    bridge.set_use_split_qkv_input(True)
+    bridge.set_use_hook_mlp_in(True)
+    outputs, inputs = {"blocks.0.hook_resid_pre": "input"}, {}
+    for layer in range(n_layers):
+        outputs |= {f"blocks.{layer}.attn.hook_result": f"a{layer}", f"blocks.{layer}.hook_mlp_out": f"m{layer}"}
+        inputs |= {f"blocks.{layer}.hook_{part}_input": (layer, part) for part in "qkv"}
+        inputs[f"blocks.{layer}.hook_mlp_in"] = (layer, "m")
+    inputs[f"blocks.{n_layers - 1}.hook_resid_post"] = (n_layers, "logits")
+    return outputs, inputs
+
+
+def eap_with_hooks(problem):
+    """EAP as a method author would write it with hooks; {edge: score}."""
+    bridge, graph, pairs, heads = problem.bridge(), problem.graph, problem.pairs, problem.model.config.n_heads
+    outputs, inputs = _hooks(bridge, graph.n_layers, graph.parallel)
+    stored, gradients = {}, {}
+
+    def save(run):
+        # The hook's own name is the resolved one, so each closure carries the name that was asked for.
+        return [
+            (name, lambda value, hook, name=name: stored.__setitem__((run, name), value.detach())) for name in outputs
+        ]
+
+    def watch(name):
+        # The copy is what the reader alone gets, so its gradient leaves the residual path out.
+        def hook(value, hook):
+            copy = value.clone()
+            copy.register_hook(lambda gradient: gradients.__setitem__(name, gradient.detach()))
+            return copy
+
+        return name, hook
+
+    with torch.no_grad():
+        bridge.run_with_hooks(pairs.corrupt, fwd_hooks=save("corrupt"))
+    logits = bridge.run_with_hooks(pairs.clean, fwd_hooks=save("clean") + [watch(name) for name in inputs])
+    problem.metric(logits[:, pairs.positions[0]], pairs).sum().backward()
+    assert len(stored) == 2 * len(outputs), "a hook did not fire"
+    assert len(gradients) == len(inputs), "a gradient hook did not fire"
+
+    difference = {}
+    for name, node in outputs.items():
+        change = stored["clean", name] - stored["corrupt", name]
+        if node.startswith("a"):
+            difference |= {f"{node}.h{head}": change[:, :, head] for head in range(heads)}
+        else:
+            difference[node] = change
+    at_input = {}
+    for name, (layer, part) in inputs.items():
+        gradient = gradients[name]
+        if part in "qkv":
+            at_input |= {f"a{layer}.h{head}<{part}>": gradient[:, :, head] for head in range(heads)}
+        else:
+            at_input["logits" if part == "logits" else f"m{layer}"] = gradient
+    scores = {}
+    for edge in graph.edges:
+        source, _, destination = edge.partition("->")
+        if destination in at_input:
+            scores[edge] = ((difference[source] * at_input[destination]).sum() / len(pairs)).item()
+    return scores
+
+
+@pytest.mark.parametrize("family", ["gpt2", "neox"])
+def test_eap_written_with_bridge_hooks_gives_our_scores(family):
+    problem = random_problem(family, dtype=torch.float32)
+    ours = eap(problem, torch.Generator()).scores
+    theirs = eap_with_hooks(problem)
+    largest = ours.abs().max().item()
+    assert set(theirs) == set(problem.graph.edges)
+    for index, edge in enumerate(problem.graph.edges):
+        assert theirs[edge] == pytest.approx(ours[index].item(), abs=2e-5 * largest), edge
+
+
+@pytest.mark.parametrize("family", ["gpt2", "attention-only", "no-norm", "neox", "llama"])
+def test_the_bridge_computes_the_same_logits(family):
+    problem = random_problem(family, dtype=torch.float32)
+    with torch.no_grad():
+        theirs = problem.bridge()(problem.pairs.clean)
+    assert torch.allclose(theirs, problem.model(problem.pairs.clean), atol=1e-3, rtol=1e-4)
+
+
+def test_the_bridge_of_a_compiled_model_computes_the_same_logits():
+    from mechboard.tasks.compiled.reverse import task
+
+    problem = task.load(0, "cpu")
+    with torch.no_grad():
+        assert torch.allclose(problem.bridge()(problem.pairs.clean), problem.model(problem.pairs.clean), atol=1e-4)
+
+
+def test_the_bridge_of_stories260k_computes_the_same_logits(stories):
+    decoder, tokens = load_checkpoint(stories), torch.randint(512, (2, 12))
+    with torch.no_grad():
+        assert torch.allclose(to_bridge(decoder)(tokens), decoder(tokens), atol=1e-4)
+
+
+@pytest.mark.skipif(TRANSFORMER_LENS < 4, reason="edge attribution comes with TransformerLens 4; .ci/run has it")
+def test_transformer_lens_4_agrees_at_the_corrupt_point():
+    """Its edge scores are per position, with the gradient at the corrupt run, one example at a time."""
+    from mechboard.methods.eap_ig import Parameters, eap_ig
+    from tl4_witness import edge_scores_at_corrupt_point
+
+    problem = random_problem("gpt2", dtype=torch.float32)
+    # One step of eap-ig takes the gradient at the ablated input alone.
+    ours = eap_ig(problem, torch.Generator(), Parameters(steps=1)).scores
+    theirs = edge_scores_at_corrupt_point(problem)
+    assert set(theirs) == set(Graph.of(problem.model.config).edges)
+    largest = ours.abs().max().item()
+    for index, edge in enumerate(problem.graph.edges):
+        assert theirs[edge] == pytest.approx(ours[index].item(), abs=2e-5 * largest), edge

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from mechboard.graph import Ablation, Graph, metric_values, patch_each_edge, record_outputs, run_patched
+from mechboard.methods.activation_patching import activation_patching
+from mechboard.metrics.answers import logit_difference
+from models import FAMILIES, random_decoder, random_pairs, random_problem
+from naive import rerun
+
+
+def _setting(family):
+    decoder, pairs = random_decoder(family), random_pairs()
+    graph = Graph.of(decoder.config)
+    ablated = Ablation("resample", decoder, pairs).outputs(pairs)
+    named = {name: ablated[row] for row, name in enumerate(graph.sources)}
+    return decoder, graph, pairs, ablated, named
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_any_edge_set_equals_a_plain_rerun_with_those_edges_changed(family, share):
+    decoder, graph, pairs, ablated, named = _setting(family)
+    patched = torch.rand(graph.n_edges, generator=torch.Generator().manual_seed(3)) < share
+    final = run_patched(decoder, decoder.embed(pairs.clean), ablated, graph.dense(patched))
+    names = {name for name, chosen in zip(graph.edges, patched, strict=True) if chosen}
+    _, logits = rerun(decoder, graph, pairs.clean, named, names)
+    assert torch.allclose(decoder.unembed(final), logits, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_single_edge_equals_a_plain_rerun_that_changes_it(family):
+    decoder, graph, pairs, ablated, named = _setting(family)
+    seen = set()
+    for destination, sources, finals in patch_each_edge(decoder, decoder.embed(pairs.clean), ablated, max_rows=17):
+        for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
+            edge = f"{graph.sources[source]}->{graph.destinations[destination]}"
+            seen.add(edge)
+            if hash(edge) % 4 == 0 or "logits" in edge:
+                _, logits = rerun(decoder, graph, pairs.clean, named, {edge})
+                assert torch.allclose(decoder.unembed(final), logits, atol=1e-9), edge
+    assert seen == set(graph.edges)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_patching_nothing_is_the_clean_run_and_everything_the_ablated_one(family):
+    decoder, graph, pairs, ablated, _ = _setting(family)
+    clean = decoder.embed(pairs.clean)
+    nothing = torch.zeros(graph.n_edges, dtype=torch.bool)
+    kept = run_patched(decoder, clean, ablated, graph.dense(nothing))
+    gone = run_patched(decoder, clean, ablated, graph.dense(~nothing))
+    assert torch.allclose(decoder.unembed(kept), decoder(pairs.clean), atol=1e-10)
+    assert torch.allclose(decoder.unembed(gone), decoder(pairs.corrupt), atol=1e-10)
+
+
+@pytest.mark.parametrize("ablation", ["mean", "mean-global", "zero"])
+def test_other_ablations_carry_what_they_say(ablation):
+    decoder, pairs = random_decoder("gpt2"), random_pairs()
+    corrupt = record_outputs(decoder, decoder.embed(pairs.corrupt))
+    expected = {
+        "mean": corrupt.mean(1, keepdim=True).expand_as(corrupt),
+        "mean-global": corrupt.mean((1, 2), keepdim=True).expand_as(corrupt),
+        "zero": torch.zeros_like(corrupt),
+    }[ablation]
+    assert torch.allclose(Ablation(ablation, decoder, pairs, batch_size=2).outputs(pairs), expected, atol=1e-12)
+
+
+def test_means_leave_padding_out():
+    decoder, pairs = random_decoder("gpt2"), random_pairs()
+    pairs.lengths[0] = 3
+    corrupt = record_outputs(decoder, decoder.embed(pairs.corrupt))
+    outputs = Ablation("mean", decoder, pairs).outputs(pairs)
+    assert torch.allclose(outputs[:, 0, 5], corrupt[:, 1:, 5].mean(1), atol=1e-12)
+    assert torch.allclose(outputs[:, 0, 2], corrupt[:, :, 2].mean(1), atol=1e-12)
+
+
+def test_scores_are_the_drop_of_the_metric():
+    problem = random_problem("gpt2")
+    scores = activation_patching(problem, torch.Generator()).scores
+    model, graph, pairs = problem.model, problem.graph, problem.pairs
+    ablated = problem.ablation.outputs(pairs)
+    edge = torch.zeros(graph.n_edges, dtype=torch.bool)
+    edge[7] = True
+    clean = model.embed(pairs.clean)
+    before = metric_values(model, model.resume(clean), logit_difference, pairs).mean()
+    final = run_patched(model, clean, ablated, graph.dense(edge))
+    after = metric_values(model, final, logit_difference, pairs).mean()
+    assert scores[7].item() == pytest.approx((before - after).item(), abs=1e-10)
