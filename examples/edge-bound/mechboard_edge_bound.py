@@ -11,6 +11,7 @@ Cost: two forwards and one backward.
 from dataclasses import dataclass
 
 import torch
+
 from mechboard.graph import input_gradients, metric_gradient, record_tape
 from mechboard.protocols import CircuitProblem, EdgeScores, method
 

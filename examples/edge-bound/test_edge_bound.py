@@ -1,9 +1,10 @@
 """The method answers every task and beats chance where the circuit is known."""
 
 import torch
+from mechboard_edge_bound import edge_bound
+
 from mechboard.metrics.roc import roc
 from mechboard.registry import Registry
-from mechboard_edge_bound import edge_bound
 
 
 def test_finds_more_of_a_compiled_circuit_than_chance():

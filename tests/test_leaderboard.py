@@ -1,0 +1,185 @@
+"""The site: what it shows, and that nothing in a record can break it."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+from mechboard.leaderboard.board import Board, rank_ranges
+from mechboard.leaderboard.picture import circuit_svg
+from mechboard.leaderboard.site import build_site, page_name
+from mechboard.protocols import EdgeScores, Suite
+from mechboard.records import EdgeRecord, GraphInfo
+from test_runner import FakeTask, _returning, counted, drawn, run
+
+SUITE = Suite(name="s", version=1, summary="", tasks=("fake",))
+EVIL = "<script>alert(1)</script>\"'&=1+1"
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    task = FakeTask()
+    odd = _returning(lambda n: 1 / 0)
+    folder = tmp_path_factory.mktemp("records")
+    _, outcomes = run(folder, [counted, drawn, odd], task, seeds=3, data_seeds=2)
+    return [o.record for o in outcomes]
+
+
+@pytest.fixture(scope="module")
+def site(records, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    build_site(records, SUITE, out)
+    return out
+
+
+class _Checker(HTMLParser):
+    """Open elements must close in order."""
+
+    void = frozenset({"meta", "link", "br", "img", "input", "hr"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("href", "src") and v]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def _check(path):
+    checker = _Checker()
+    checker.feed(path.read_text())
+    assert not checker.open, path
+    return checker
+
+
+def test_every_page_is_well_formed_and_links_only_to_files_that_exist(site):
+    pages = list(site.rglob("*.html"))
+    assert {p.name for p in pages} == {"index.html", "fake.html", "counted.html", "drawn.html", "odd.html"}
+    for page in pages:
+        for link in _check(page).links:
+            if not link.startswith(("#", "data:")):
+                assert (page.parent / link).is_file(), f"{page}: {link}"
+
+
+def test_nothing_is_requested_from_elsewhere(site):
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".css", ".js"):
+            assert not re.search(r"(?:https?:)?//[a-z]", path.read_text().replace("// Sorting", "")), path
+
+
+def test_the_matrix_shows_values_and_failures_without_a_script(site):
+    text = (site / "index.html").read_text()
+    assert ">failed 2/2<" in text
+    assert text.count("<tr") == 4
+    assert "aria-label" in text
+
+
+def test_a_failed_cell_counts_as_chance_and_is_marked(records):
+    board = Board.of(records, SUITE)
+    standing = {s.label: s for s in board.standings}
+    assert standing["odd"].score == 0.0
+    assert standing["odd"].imputed
+    assert not standing["counted"].imputed
+
+
+def test_a_method_that_lacks_a_task_is_partial_and_unranked(records):
+    board = Board.of(records, Suite(name="s", version=1, summary="", tasks=("fake", "other")))
+    for standing in board.standings:
+        assert standing.partial
+        assert standing.rank is None
+        assert standing.score is None
+
+
+def test_adding_a_method_moves_no_other_methods_score(records):
+    alone = Board.of([r for r in records if r.cell.method == "counted"], SUITE)
+    together = Board.of(records, SUITE)
+    score = {s.label: s.score for s in together.standings}
+    assert alone.standings[0].score == score["counted"]
+
+
+def test_spread_is_stated_by_source(records):
+    board = Board.of(records, SUITE)
+    headline = records[0].headline
+    assert board.groups["counted", "fake"].spread(headline).endswith("deterministic")
+    assert re.search(r"2 instances .*; 3 seeds, sd 0\.\d+", board.groups["drawn", "fake"].spread(headline))
+
+
+def test_equal_methods_share_a_rank_range():
+    ranges = rank_ranges({"a": [0.9, 0.8, 0.7], "b": [0.9, 0.8, 0.7], "c": [0.1, 0.0, 0.1]})
+    assert ranges == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+
+
+def test_one_task_separates_nobody():
+    assert rank_ranges({"a": [1.0], "b": [0.0]}) == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_downloads_hold_every_number(site, records):
+    rows = list(csv.DictReader((site / "leaderboard.csv").open()))
+    done = [r for r in records if r.status == "done"]
+    assert len(rows) == sum(len(r.measures) for r in done) + 2
+    documents = json.loads((site / "leaderboard.json").read_text())["records"]
+    assert len(documents) == len(records)
+    assert documents[0]["measures"] == json.loads(records[0].model_dump_json())["measures"]
+
+
+def test_text_in_records_is_shown_as_text_everywhere(records, tmp_path):
+    cell = records[0].cell.model_copy(update={"label": EVIL, "task": EVIL, "method": EVIL})
+    task = records[0].task.model_copy(update={"summary": EVIL, "description": EVIL})
+    method = records[0].method.model_copy(update={"summary": EVIL, "citation": EVIL})
+    circuit = tuple(e.model_copy(update={"name": f"input->{EVIL}"}) for e in records[0].circuit[:0])
+    made = records[0].provenance.model_copy(update={"command": EVIL, "cpu": EVIL})
+    evil = records[0].model_copy(
+        update={"cell": cell, "task": task, "method": method, "circuit": circuit, "provenance": made}
+    )
+    build_site([evil], SUITE, tmp_path, unreadable=[EVIL])
+    for page in tmp_path.rglob("*.html"):
+        checker = _check(page)
+        assert checker.tags.count("script") == 1, page
+        assert "<script>alert" not in page.read_text()
+    rows = list(csv.reader((tmp_path / "leaderboard.csv").open()))
+    assert rows[1][0] == EVIL
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_defused():
+    from mechboard.leaderboard.site import _plain
+
+    assert _plain("=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert _plain(-0.5) == -0.5
+
+
+def test_page_names_are_safe_file_names_and_distinct():
+    labels = ["eap", "eap-ig[steps=10]", "../x", "a/b", "a b", "ä"]
+    names = [page_name(label) for label in labels]
+    assert len(set(names)) == len(labels)
+    assert not any("/" in name for name in names)
+
+
+def test_a_circuit_picture_tells_hits_from_false_and_missed_edges():
+    graph = GraphInfo(n_layers=2, n_heads=2, has_mlp=True, parallel=False, n_edges=0)
+    edges = [
+        EdgeRecord(name="input->a0.h0<q>", score=1.0, found=True, known=True),
+        EdgeRecord(name="input->m0", score=0.5, found=True, known=False),
+        EdgeRecord(name="m0->logits", score=None, found=False, known=True),
+    ]
+    svg = circuit_svg(edges, graph, title=EVIL)
+    assert "1 hit, 1 false, 1 missed edges" in svg
+    assert svg.count("<path") == 3
+    assert "<script>" not in svg
+
+
+def test_a_task_whose_every_cell_failed_has_a_page(tmp_path):
+    task = FakeTask()
+    _, outcomes = run(tmp_path / "r", [_returning(lambda n: EdgeScores(torch.zeros(1)))], task)
+    build_site([o.record for o in outcomes], SUITE, tmp_path / "site")
+    assert "invalid 1/1" in (tmp_path / "site" / "tasks" / "fake.html").read_text()

@@ -1,0 +1,173 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mechboard.errors import UsageError
+from mechboard.metrics.circuit import circuit_metrics, evaluate_edges
+from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
+from mechboard.metrics.ranking import ranking
+from mechboard.metrics.roc import roc
+from mechboard.protocols import Truth
+from sklearn.metrics import roc_auc_score
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=3, max_size=60))
+def test_trapezoid_auc_equals_scikit_learns_with_any_ties(rows):
+    scores, truth = torch.tensor([float(s) for s, _ in rows]), torch.tensor([t for _, t in rows])
+    if 0 < truth.sum() < len(truth):
+        expected = roc_auc_score(truth.numpy(), scores.abs().numpy())
+        result = roc(scores, truth)
+        assert result.trapezoid == pytest.approx(expected, abs=1e-12)
+        assert result.pessimistic <= result.trapezoid <= result.optimistic
+
+
+def test_conventions_differ_only_where_scores_tie():
+    truth = torch.tensor([True, False, True, False])
+    tied = roc(torch.tensor([1.0, 1.0, 0.0, 0.0]), truth)
+    assert (tied.pessimistic, tied.trapezoid, tied.optimistic) == (0.25, 0.5, 0.75)
+    strict = roc(torch.tensor([4.0, 3.0, 2.0, 1.0]), truth)
+    assert strict.pessimistic == strict.trapezoid == strict.optimistic == 0.75
+
+
+def test_edges_without_an_opinion_rank_last_and_together():
+    truth = torch.tensor([True, True, False, False])
+    nan = float("nan")
+    # A true edge without an opinion ties with a false one without: half a hit, after everything scored.
+    assert roc(torch.tensor([1.0, nan, nan, 0.0]), truth).trapezoid == pytest.approx(1 - 1.5 / 4)
+    assert ranking(torch.tensor([nan, -5.0, 1.0]), signed=True).tolist() == [2, 1, 0]
+
+
+def test_denominators_are_reported():
+    result = roc(torch.rand(50), torch.arange(50) < 7)
+    assert (result.n_true, result.n_edges) == (7, 50)
+
+
+def test_a_truth_without_edges_is_refused():
+    with pytest.raises(UsageError, match="0 of 3 edges has no ROC"):
+        roc(torch.rand(3), torch.zeros(3, dtype=torch.bool))
+
+
+def test_random_scores_have_mean_auc_one_half():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.arange(400) < 14
+    aucs = torch.tensor([roc(torch.randn(400, generator=generator), truth).trapezoid for _ in range(300)])
+    assert aucs.mean().item() == pytest.approx(0.5, abs=3 * aucs.std().item() / math.sqrt(300))
+    assert 0.06 < aucs.std().item() < 0.1
+
+
+def test_the_oracle_has_auc_one():
+    truth = torch.rand(300) < 0.1
+    truth[0] = True
+    assert roc(truth.float(), truth).trapezoid == 1.0
+
+
+def test_counts_cover_mibs_percentages_and_every_count_on_small_graphs():
+    assert edge_counts(150) == list(range(1, 151))
+    counts = edge_counts(32_491)
+    assert set(mib_counts(32_491)) <= set(counts)
+    assert mib_counts(32_491) == [32, 65, 162, 325, 650, 1625, 3249, 6498, 16246, 32491]
+    assert counts == sorted(set(counts))
+    assert counts[0] == 1
+
+
+def test_circuits_are_nested_and_have_the_size_asked():
+    order = ranking(torch.randn(60), signed=False)
+    circuits = nested_circuits(order, [1, 5, 60])
+    assert [int(c.sum()) for c in circuits] == [1, 5, 60]
+    assert bool((circuits[0] <= circuits[1]).all())
+
+
+def test_areas_are_what_they_are_on_known_curves():
+    perfect = areas([0.0, 1.0], [1.0, 1.0])
+    assert (perfect.deviation, perfect.raw, perfect.clipped) == (0.0, 1.0, 1.0)
+    gamed = areas([0.0, 0.5, 1.0], [3.0, 3.0, 1.0])
+    assert gamed.raw == pytest.approx(2.5)
+    assert gamed.clipped == pytest.approx(1.0)
+    assert gamed.deviation == pytest.approx(1.5)
+
+
+def test_an_ablation_that_hardly_moves_the_metric_is_an_invalid_anchor():
+    assert not Anchors(model=10.0, empty=9.6).valid
+    assert Anchors(model=10.0, empty=9.4).valid
+    assert not Anchors(model=0.0, empty=0.0).valid
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    from mechboard.tasks.compiled.reverse import task
+
+    problem = task.load(0, "cpu")
+    return task, problem, task.pairs(0, part="evaluation", n=32)
+
+
+def test_the_known_circuit_is_faithful_and_its_complement_is_not(compiled):
+    task, problem, pairs = compiled
+    truth = task.truths(problem)[0].edges
+    everything = torch.ones_like(truth)
+    model, empty, kept, rest = circuit_metrics(problem, pairs, [everything, ~everything, truth, ~truth])
+    anchors = Anchors(model, empty)
+    assert anchors.faithfulness(kept) == pytest.approx(1.0, abs=1e-3)
+    assert anchors.faithfulness(rest) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_metrics_do_not_depend_on_batch_size(compiled):
+    from dataclasses import replace
+
+    task, problem, pairs = compiled
+    kept = task.truths(problem)[0].edges
+    small = circuit_metrics(replace(problem, batch_size=5), pairs, [kept])
+    assert small[0] == pytest.approx(circuit_metrics(problem, pairs, [kept])[0], abs=1e-6)
+
+
+def test_every_measure_of_the_oracle_is_at_its_best(compiled):
+    task, problem, pairs = compiled
+    truths = task.truths(problem)
+    result = evaluate_edges(problem, truths[0].edges.float(), pairs, truths)
+    value = {name: m.value for name, m in result.measures.items()}
+    assert result.headline == "auc[compiled-reverse:program]"
+    assert value[result.headline] == 1.0
+    assert value["completeness"] < 0.01
+    assert value["cmd"] < 0.05
+    assert result.measures[result.headline].of == "12 / 370 edges"
+    assert [e.found and e.known for e in result.circuit] == [True] * 12
+
+
+def test_an_invalid_anchor_gives_no_numbers_but_says_why(compiled):
+    from dataclasses import replace
+
+    task, problem, pairs = compiled
+    same = replace(pairs, corrupt=pairs.clean)
+    result = evaluate_edges(problem, torch.randn(370), same, task.truths(problem))
+    assert result.measures["cmd"].value is None
+    assert "invalid-anchor" in result.measures["cmd"].note
+    assert result.measures[result.headline].value is not None
+
+
+def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
+    task, problem, pairs = compiled
+    truth = task.truths(problem)[0]
+    scores = torch.where(truth.edges, 0.0, torch.rand(370) * 1e-9)
+    scores[0] = 1.0
+    noisy = evaluate_edges(problem, scores, pairs, [truth])
+    coarse = evaluate_edges(problem, scores, pairs, [truth], resolution=1e-6)
+    assert noisy.measures[noisy.headline].value < 0.1
+    assert coarse.measures[coarse.headline].value == pytest.approx(0.5, abs=0.05)
+
+
+def test_coverage_is_stated(compiled):
+    _, problem, pairs = compiled
+    scores = torch.randn(370)
+    scores[:70] = float("nan")
+    result = evaluate_edges(problem, scores, pairs, ())
+    assert result.headline == "cmd"
+    assert result.measures["coverage"].of == "300 / 370 edges"
+
+
+def test_a_second_truth_gets_its_own_auc(compiled):
+    task, problem, pairs = compiled
+    truth = task.truths(problem)[0]
+    other = Truth(name="other:set", edges=~truth.edges, source="the complement")
+    result = evaluate_edges(problem, truth.edges.float(), pairs, (truth, other))
+    assert result.measures["auc[other:set]"].value == 0.0

@@ -1,0 +1,119 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import mechboard.registry as registry_module
+import pytest
+from mechboard.errors import PluginError, SelectionError, UsageError
+from mechboard.registry import Plugin, Registry
+from mechboard.selection import select
+
+ROOT = Path(__file__).parent.parent
+NOT_A_TASK = {"__init__", "suites", "own", "own_tokens", "task", "language", "compiler", "truth"}
+
+
+def test_every_method_file_is_registered_and_every_registration_has_a_file():
+    files = {p.stem for p in (ROOT / "methods").glob("*.py") if not p.stem.startswith("_")}
+    modules = {p.value.partition(":")[0] for p in Registry().plugins("method").values()}
+    assert {m.removeprefix("mechboard.methods.") for m in modules if m.startswith("mechboard.methods.")} == files
+
+
+def test_every_task_file_is_registered_and_every_registration_has_a_file():
+    files = {p.stem for p in (ROOT / "tasks").rglob("*.py")} - NOT_A_TASK
+    values = [p.value for p in Registry().plugins("task").values() if p.value.startswith("mechboard.")]
+    assert {v.partition(":")[0].rpartition(".")[2] for v in values} == files
+
+
+def test_every_builtin_loads_and_says_of_itself_what_its_source_says():
+    registry = Registry()
+    for what in ("method", "task", "suite"):
+        for name, plugin in registry.plugins(what).items():
+            loaded, described = registry.load(what, name), plugin.describe()
+            assert loaded.name == described["name"] == name
+            assert loaded.summary
+            if what == "method":
+                assert set(described["kinds"]) == loaded.kinds
+
+
+def test_the_embedded_suite_is_every_embedded_task():
+    registry = Registry()
+    tasks = [registry.load("task", name) for name in registry.plugins("task")]
+    assert set(registry.load("suite", "embedded").tasks) == {t.name for t in tasks if t.tier == "embedded"}
+
+
+def _with(monkeypatch, *plugins):
+    class Entry:
+        def __init__(self, name, value, distribution):
+            self.name, self.value = name, value
+            self.dist = type("D", (), {"name": distribution})
+
+    def entry_points(group):
+        return [Entry(*p) for p in plugins] if group == "mechboard.methods" else []
+
+    monkeypatch.setattr(registry_module, "entry_points", entry_points)
+    return Registry()
+
+
+def test_a_broken_plugin_shows_its_error_and_stops_no_other(monkeypatch):
+    registry = _with(
+        monkeypatch, ("bad", "no_such_module:thing", "bad-dist"), ("eap", "mechboard.methods.eap:eap", "mechboard")
+    )
+    assert registry.load("method", "eap").name == "eap"
+    assert registry.plugins("method")["bad"].describe() == {"summary": ""}
+    with pytest.raises(PluginError, match="bad-dist does not load from 'no_such_module:thing'.*uninstall bad-dist"):
+        registry.load("method", "bad")
+
+
+def test_a_name_that_two_distributions_claim_names_both(monkeypatch):
+    registry = _with(
+        monkeypatch, ("eap", "mechboard.methods.eap:eap", "first"), ("eap", "mechboard.methods.eap_ig:eap_ig", "second")
+    )
+    with pytest.raises(PluginError, match="both first .* and second"):
+        registry.load("method", "eap")
+
+
+def test_a_plugin_of_the_wrong_type_or_name_is_refused(monkeypatch):
+    registry = _with(
+        monkeypatch, ("digest", "mechboard.identity:digest", "x"), ("eep", "mechboard.methods.eap:eap", "x")
+    )
+    with pytest.raises(PluginError, match="is a function; valid: an object that follows mechboard.protocols.Method"):
+        registry.load("method", "digest")
+    with pytest.raises(PluginError, match="registers the method 'eap' as 'eep'"):
+        registry.load("method", "eep")
+
+
+def test_an_unknown_name_lists_the_closest_and_all(monkeypatch):
+    with pytest.raises(SelectionError, match="closest: eap"):
+        Registry().load("method", "eapp")
+    with pytest.raises(SelectionError, match="No task matches 'ioi'; valid: all, compiled-arithmetic"):
+        select("task", "compiled-reverse,ioi", Registry().plugins("task"))
+
+
+def test_a_scratch_file_registers_what_it_defines(tmp_path):
+    scratch = tmp_path / "mine.py"
+    scratch.write_text((ROOT / "methods" / "random_scores.py").read_text().replace('name="random"', 'name="mine"'))
+    registry = Registry((scratch,))
+    assert registry.load("method", "mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [("1/0", "does not run: ZeroDivisionError"), ("x = 1", "defines no method and no task")]
+)
+def test_a_scratch_file_that_is_of_no_use_says_why(tmp_path, text, error):
+    scratch = tmp_path / "mine.py"
+    scratch.write_text(text)
+    with pytest.raises(PluginError, match=error):
+        Registry((scratch,)).plugins("method")
+    with pytest.raises(UsageError, match="is no file"):
+        Registry((tmp_path / "absent.py",)).plugins("method")
+
+
+def test_loading_is_lazy():
+    plugin = Plugin("method", "x", "module_that_does_not_exist:x", "d")
+    assert plugin.describe() == {"summary": ""}
+
+
+def test_importing_the_top_level_folders_from_the_clone_is_an_error():
+    for folder in ("bench", "methods", "tasks", "ground_truth", "leaderboard"):
+        done = subprocess.run([sys.executable, "-c", f"import {folder}"], cwd=ROOT, capture_output=True, text=True)
+        assert "install" in done.stderr, folder

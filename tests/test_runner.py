@@ -1,0 +1,279 @@
+"""What becomes of cells: records, resume, rescoring, failures; with small fake tasks and methods."""
+
+import json
+from dataclasses import dataclass, replace
+
+import mechboard.identity as identity
+import pytest
+import torch
+from mechboard.errors import RecordError, StoreError
+from mechboard.metrics.circuit import evaluate_edges
+from mechboard.plan import make_plan
+from mechboard.protocols import EdgeScores, NoParameters, Truth, method
+from mechboard.runner import Runner
+from mechboard.store import Store, read_record
+from models import random_problem
+
+
+class Quiet:
+    def __init__(self):
+        self.notices = []
+
+    def started(self, planned, number, total): ...
+
+    def ended(self, outcome, number, total): ...
+
+    def noticed(self, message):
+        self.notices.append(message)
+
+
+class FakeTask:
+    name, version, kind, tier, summary, description, ranked = "fake", 1, "circuit", "embedded", "s", "d", True
+
+    def __init__(self):
+        self.loads = 0
+        self.problem = random_problem("gpt2", dtype=torch.float32)
+
+    def asset_hashes(self):
+        return {}
+
+    def load(self, data_seed, device):
+        self.loads += 1
+        return replace(self.problem, data_seed=data_seed)
+
+    def truths(self, problem):
+        return (Truth(name="fake:first", edges=torch.arange(problem.graph.n_edges) < 20, source="made up"),)
+
+    def evaluate(self, problem, solution):
+        return evaluate_edges(problem, solution.scores, problem.pairs, self.truths(problem))
+
+
+@dataclass(frozen=True)
+class Steps:
+    steps: int = 3
+
+
+CALLS = []
+
+
+@method(name="counted", kinds=("circuit",), deterministic=True)
+def counted(problem, generator, parameters: Steps):
+    CALLS.append(parameters.steps)
+    return EdgeScores(torch.linspace(1, 0, problem.graph.n_edges) * parameters.steps)
+
+
+@method(name="drawn", kinds=("circuit",), deterministic=False)
+def drawn(problem, generator, parameters: NoParameters):
+    return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))
+
+
+def _returning(value):
+    @method(name="odd", kinds=("circuit",), deterministic=True)
+    def odd(problem, generator, parameters: NoParameters):
+        return value(problem.graph.n_edges)
+
+    return odd
+
+
+def run(tmp_path, methods, task=None, *, fresh=False, passed=None, seeds=1, data_seeds=1, observer=None):
+    plan = make_plan(methods, [task or FakeTask()], passed=passed or {}, seeds=seeds, data_seeds=data_seeds)
+    store = Store(tmp_path)
+    runner = Runner(store, observer or Quiet(), device="cpu", fresh=fresh)
+    return store, list(runner.run(plan))
+
+
+def test_a_cell_leaves_a_record_where_the_layout_says_and_reads_back_the_same(tmp_path):
+    _, [outcome] = run(tmp_path, [counted], passed={"counted": {"steps": 5}})
+    path = tmp_path / "counted+steps=5" / "fake@v1" / "data-0" / "seed-0.json"
+    assert read_record(path) == outcome.record
+    assert outcome.record.cell.label == "counted[steps=5]"
+    assert path.with_suffix(".safetensors").is_file()
+    assert outcome.record.cost.prompts == 5
+    assert not list(tmp_path.rglob("*.pkl"))
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_running_again_does_nothing_and_another_parameter_does_only_that(tmp_path):
+    CALLS.clear()
+    run(tmp_path, [counted])
+    _, [again] = run(tmp_path, [counted])
+    _, [other] = run(tmp_path, [counted], passed={"counted": {"steps": 4}})
+    assert (again.status, other.status) == ("cached", "done")
+    assert CALLS == [3, 4]
+
+
+def test_fresh_runs_what_is_there(tmp_path):
+    CALLS.clear()
+    run(tmp_path, [counted])
+    run(tmp_path, [counted], fresh=True)
+    assert CALLS == [3, 3]
+
+
+def test_a_changed_scorer_rescores_without_running_the_method_again(tmp_path, monkeypatch):
+    CALLS.clear()
+    _, [first] = run(tmp_path, [counted])
+    monkeypatch.setattr(identity, "scorer_id", lambda truths: "another scorer")
+    _, [second] = run(tmp_path, [counted])
+    assert second.status == "rescored"
+    assert CALLS == [3]
+    assert second.record.evaluation_id != first.record.evaluation_id
+    assert second.record.solution_id == first.record.solution_id
+    assert second.record.measures == first.record.measures
+    assert second.record.cost.wall_seconds == first.record.cost.wall_seconds
+
+
+def test_a_changed_truth_changes_the_scorer(tmp_path):
+    task = FakeTask()
+    _, [first] = run(tmp_path, [counted], task)
+    task.truths = lambda p: (Truth(name="fake:first", edges=torch.arange(p.graph.n_edges) < 21, source="made up"),)
+    _, [second] = run(tmp_path, [counted], task)
+    assert second.status == "rescored"
+    assert second.record.scorer_id != first.record.scorer_id
+
+
+def test_a_changed_method_runs_again(tmp_path, monkeypatch):
+    CALLS.clear()
+    run(tmp_path, [counted])
+    monkeypatch.setattr(identity, "_method_files", lambda m: [])
+    run(tmp_path, [counted])
+    assert CALLS == [3, 3]
+
+
+def test_identities_do_not_depend_on_versions_or_time(tmp_path):
+    _, [first] = run(tmp_path / "a", [counted])
+    _, [second] = run(tmp_path / "b", [counted])
+    assert first.record.solution_id == second.record.solution_id
+    assert first.record.evaluation_id == second.record.evaluation_id
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "said"),
+    [
+        (lambda n: None, "invalid", "returned NoneType; valid: mechboard.protocols.EdgeScores"),
+        (lambda n: torch.zeros(n), "invalid", "returned Tensor"),
+        (lambda n: EdgeScores(torch.zeros(n + 1)), "invalid", "shape"),
+        (lambda n: EdgeScores(torch.zeros(n, dtype=torch.long)), "invalid", "int64"),
+        (lambda n: EdgeScores(torch.full((n,), float("inf"))), "invalid", "infinite"),
+        (lambda n: EdgeScores(torch.full((n,), float("nan"))), "invalid", "NaN for every edge"),
+        (lambda n: 1 / 0, "failed", "division by zero"),
+    ],
+)
+def test_a_method_that_misbehaves_fails_its_own_cell_and_the_others_go_on(tmp_path, value, status, said):
+    store, outcomes = run(tmp_path, [_returning(value), counted])
+    assert [o.record.status for o in outcomes] == [status, "done"]
+    assert said in outcomes[0].record.error.message
+    assert store.read(outcomes[0].record.cell).status == status
+    assert "Traceback" in outcomes[0].record.error.traceback
+
+
+def test_a_failure_is_never_cached(tmp_path):
+    run(tmp_path, [_returning(lambda n: None)])
+    _, [again] = run(tmp_path, [_returning(lambda n: EdgeScores(torch.ones(n)))])
+    assert again.status == "done"
+
+
+def test_some_edges_without_opinion_are_valid(tmp_path):
+    nan = float("nan")
+    _, [outcome] = run(tmp_path, [_returning(lambda n: EdgeScores(torch.tensor([1.0] * 50 + [nan] * (n - 50))))])
+    assert outcome.record.status == "done"
+    assert outcome.record.measures["coverage"].of.startswith("50 /")
+
+
+def test_a_task_that_does_not_load_fails_its_cells_with_the_reason(tmp_path):
+    task = FakeTask()
+    task.load = lambda data_seed, device: 1 / 0
+    _, outcomes = run(tmp_path, [counted, drawn], task)
+    assert [o.record.status for o in outcomes] == ["failed", "failed"]
+    assert outcomes[0].record.error.type == "ZeroDivisionError"
+
+
+def test_a_deterministic_method_runs_one_seed_and_others_as_many_as_asked(tmp_path):
+    task = FakeTask()
+    _, outcomes = run(tmp_path, [counted, drawn], task, seeds=3, data_seeds=2)
+    assert [(o.record.cell.method, o.record.cell.data_seed, o.record.cell.seed) for o in outcomes] == [
+        ("counted", 0, 0), ("drawn", 0, 0), ("drawn", 0, 1), ("drawn", 0, 2),
+        ("counted", 1, 0), ("drawn", 1, 0), ("drawn", 1, 1), ("drawn", 1, 2),
+    ]  # fmt: skip
+    assert task.loads == 2
+    values = [o.record.headline_measure.value for o in outcomes if o.record.cell.method == "drawn"]
+    assert len(set(values)) == 6
+
+
+def test_an_interrupt_leaves_a_record_says_so_and_stops(tmp_path):
+    def interrupt(n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, [_returning(interrupt), counted])
+    record = read_record(tmp_path / "odd" / "fake@v1" / "data-0" / "seed-0.json")
+    assert record.status == "interrupted"
+
+
+def test_an_interrupt_does_not_replace_a_finished_record(tmp_path):
+    run(tmp_path, [_returning(lambda n: EdgeScores(torch.ones(n)))])
+
+    def interrupt(n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, [_returning(interrupt)], fresh=True)
+    assert read_record(tmp_path / "odd" / "fake@v1" / "data-0" / "seed-0.json").status == "done"
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema_version": 1}', '{"schema_version": 99}', "[]", "\x00"])
+def test_an_unreadable_record_is_set_aside_unchanged_and_the_cell_runs(tmp_path, text):
+    path = tmp_path / "counted" / "fake@v1" / "data-0" / "seed-0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    observer = Quiet()
+    _, [outcome] = run(tmp_path, [counted], observer=observer)
+    assert outcome.record.status == "done"
+    assert path.with_name("seed-0.json.unreadable-1").read_text() == text
+    assert "was renamed" in observer.notices[0]
+
+
+def test_an_unreadable_record_says_what_it_is(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text('{"schema_version": 7}')
+    with pytest.raises(RecordError, match="schema_version 7; valid: 1"):
+        read_record(path)
+
+
+def test_a_read_only_folder_is_never_written(tmp_path):
+    (tmp_path / "READ_ONLY").touch()
+    with pytest.raises(StoreError, match="is read-only"):
+        Store(tmp_path).check_writable()
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file" / "inside").check_writable()
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    from mechboard.store import write_atomically
+
+    path = tmp_path / "f.json"
+    write_atomically(path, b"old")
+    monkeypatch.setattr("os.replace", lambda a, b: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StoreError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f.json"]
+
+
+def test_the_methods_generator_depends_on_the_cell_and_on_nothing_else(tmp_path):
+    _, first = run(tmp_path / "a", [drawn], seeds=2)
+    _, second = run(tmp_path / "b", [counted, drawn], seeds=2)
+    values = [o.record.headline_measure.value for o in first]
+    assert values == [o.record.headline_measure.value for o in second if o.record.cell.method == "drawn"]
+
+
+def test_the_record_schema_in_the_docs_is_the_models(tmp_path):
+    from pathlib import Path
+
+    from mechboard.records import Record
+
+    written = Path(__file__).parent.parent / "docs" / "record.schema.json"
+    assert json.loads(written.read_text()) == Record.model_json_schema()
