@@ -62,6 +62,7 @@ class GraphInfo(_Part):
     n_heads: int
     has_mlp: bool
     parallel: bool
+    level: Literal["qkv", "head"]
     n_edges: int
 
 

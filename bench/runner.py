@@ -240,6 +240,7 @@ def _task_info(task: Task, problem: CircuitProblem, truths: tuple[Truth, ...]) -
             n_heads=problem.graph.n_heads,
             has_mlp=problem.graph.has_mlp,
             parallel=problem.graph.parallel,
+            level=problem.graph.level,
             n_edges=problem.graph.n_edges,
         ),
         truths=tuple(TruthInfo(name=t.name, n_true=int(t.edges.sum()), source=t.source) for t in truths),

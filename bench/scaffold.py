@@ -45,7 +45,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mechboard.graph import input_gradients, metric_gradient, record_tape
+from mechboard.graph import Graph, input_gradients, metric_gradient, record_tape
 from mechboard.protocols import CircuitProblem, EdgeScores, method
 
 
@@ -59,8 +59,8 @@ class Parameters:
 @method(name="{name}", kinds=("circuit",), deterministic=True)
 def {attribute}(problem: CircuitProblem, generator: torch.Generator, parameters: Parameters) -> EdgeScores:
     """Score every edge by the product of two norms."""
-    model, graph = problem.model, problem.graph
-    scores = torch.zeros(graph.n_sources, graph.n_destinations, device=model.device)
+    model, qkv = problem.model, Graph.of(problem.model.config)
+    scores = torch.zeros(qkv.n_sources, qkv.n_destinations, device=model.device)
     for pairs in problem.batches():
         outputs = problem.ablation.outputs(pairs)
         tape = record_tape(model, model.embed(pairs.clean), subtract_from=outputs)  # outputs <- clean - ablated
@@ -68,7 +68,7 @@ def {attribute}(problem: CircuitProblem, generator: torch.Generator, parameters:
         at_end = metric_gradient(model, tape.final, problem.metric, pairs)
         for destinations, gradients, _ in input_gradients(model, tape, at_end):
             scores[:, destinations] += differences @ gradients.norm(dim=-1).flatten(1).T ** parameters.power
-    return EdgeScores(graph.flat(scores) / problem.pairs.clean.numel())
+    return EdgeScores(problem.graph.flat(problem.graph.sum_qkv(scores)) / problem.pairs.clean.numel())
 '''
 
 _TEST = '''\

@@ -14,7 +14,8 @@ class EdgeProducts:
 
     def __init__(self, graph: Graph, model: Decoder) -> None:
         self._graph = graph
-        self._sums = torch.zeros(graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
+        qkv = Graph.of(model.config)
+        self._sums = torch.zeros(qkv.n_sources, qkv.n_destinations, device=model.device, dtype=model.dtype)
 
     def add(self, differences: Float[Tensor, "sources batch position d_model"], at_inputs: InputGradients) -> None:
         """Add one batch's products for one block of destinations: a single matrix product."""
@@ -23,5 +24,5 @@ class EdgeProducts:
         cells += (at_inputs.gradients.flatten(1) @ visible.T).T
 
     def sums(self) -> Float[Tensor, " edges"]:
-        """The sums so far, one per edge."""
-        return self._graph.flat(self._sums)
+        """The sums so far, one per edge; on a graph of heads, q, k and v of a head are added."""
+        return self._graph.flat(self._graph.sum_qkv(self._sums))

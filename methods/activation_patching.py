@@ -28,7 +28,7 @@ def activation_patching(problem: CircuitProblem, generator: Generator, parameter
         clean = model.embed(pairs.clean)
         ablated = problem.ablation.outputs(pairs)
         unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).sum()
-        for destination, sources, finals in patch_each_edge(model, clean, ablated):
+        for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
             for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
                 drops[source, destination] += unpatched - metric_values(model, final, problem.metric, pairs).sum()
     return EdgeScores(graph.flat(drops) / len(problem.pairs))

@@ -166,7 +166,7 @@ def test_page_names_are_safe_file_names_and_distinct():
 
 
 def test_a_circuit_picture_tells_hits_from_false_and_missed_edges():
-    graph = GraphInfo(n_layers=2, n_heads=2, has_mlp=True, parallel=False, n_edges=0)
+    graph = GraphInfo(n_layers=2, n_heads=2, has_mlp=True, parallel=False, level="qkv", n_edges=0)
     edges = [
         EdgeRecord(name="input->a0.h0<q>", score=1.0, found=True, known=True),
         EdgeRecord(name="input->m0", score=0.5, found=True, known=False),

@@ -4,9 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-from test_cli import bench  # noqa: F401
-
 import mechboard.cli as cli
+from test_cli import bench  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

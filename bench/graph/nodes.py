@@ -5,12 +5,16 @@ Destinations read from it: per layer `aL.hH<q>`, `aL.hH<k>`, `aL.hH<v>` for each
 last `logits`. What a destination can see is always a *prefix* of the source order, which is why an
 edge set is a dense [source, destination] matrix with a staircase of valid cells.
 Names are those of EAP-IG and MIB files. GPT-2 small has 32,491 edges.
+
+A graph at the level of heads has one input per head, `aL.hH`, which stands for q, k and v together:
+patching it patches all three, and a first-order score is the sum of theirs. GPT-2 small has 11,611.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,9 +22,11 @@ from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from torch import Tensor
 
+Level = Literal["qkv", "head"]
+
 
 class Graph:
-    """The graph of one decoder shape at the level of query, key and value inputs.
+    """The graph of one decoder shape, at the level of query, key and value inputs or of heads.
 
     >>> graph = Graph(n_layers=12, n_heads=12, has_mlp=True, parallel=False)
     >>> graph.n_sources, graph.n_destinations, graph.n_edges
@@ -29,21 +35,26 @@ class Graph:
     ('input->a0.h0<q>', 'm11->logits')
     """
 
-    def __init__(self, *, n_layers: int, n_heads: int, has_mlp: bool, parallel: bool) -> None:
+    def __init__(self, *, n_layers: int, n_heads: int, has_mlp: bool, parallel: bool, level: Level = "qkv") -> None:
+        if level not in get_args(Level):
+            raise UsageError(f"Graph level {level!r} was given; valid: {', '.join(get_args(Level))}.")
+        self.level: Level = level
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.has_mlp = has_mlp
         self.parallel = parallel
         self._per_layer = n_heads + int(has_mlp)
+        self._inputs_per_layer = n_heads * (3 if level == "qkv" else 1) + int(has_mlp)
 
     @classmethod
-    def of(cls, config: DecoderConfig) -> Graph:
+    def of(cls, config: DecoderConfig, level: Level = "qkv") -> Graph:
         """The graph of a decoder."""
         return cls(
             n_layers=config.n_layers,
             n_heads=config.n_heads,
             has_mlp=config.has_mlp,
             parallel=config.parallel,
+            level=level,
         )
 
     @cached_property
@@ -57,10 +68,11 @@ class Graph:
 
     @cached_property
     def destinations(self) -> tuple[str, ...]:
-        """Names of the inputs that read, layer by layer: q of every head, k, v, then the MLP."""
+        """Names of the inputs that read, layer by layer: q of every head, k, v (or just heads), then the MLP."""
+        parts = ("<q>", "<k>", "<v>") if self.level == "qkv" else ("",)
         names: list[str] = []
         for layer in range(self.n_layers):
-            names += [f"a{layer}.h{head}<{part}>" for part in "qkv" for head in range(self.n_heads)]
+            names += [f"a{layer}.h{head}{part}" for part in parts for head in range(self.n_heads)]
             names += [f"m{layer}"] if self.has_mlp else []
         return (*names, "logits")
 
@@ -84,13 +96,13 @@ class Graph:
         return (layer + 1) * self._per_layer
 
     def attention_destinations(self, layer: int) -> slice:
-        """Columns of a layer's q, k and v inputs, 3 x heads of them."""
-        start = layer * (3 * self.n_heads + int(self.has_mlp))
-        return slice(start, start + 3 * self.n_heads)
+        """Columns of a layer's q, k and v inputs (3 x heads of them), or of its heads."""
+        start = layer * self._inputs_per_layer
+        return slice(start, start + self._inputs_per_layer - int(self.has_mlp))
 
     def mlp_destination(self, layer: int) -> int:
         """Column of a layer's MLP input."""
-        return (layer + 1) * (3 * self.n_heads + int(self.has_mlp)) - 1
+        return (layer + 1) * self._inputs_per_layer - 1
 
     def visible_to_attention(self, layer: int) -> int:
         """How many sources, from the first on, a layer's q, k and v inputs can read."""
@@ -161,6 +173,23 @@ class Graph:
         matrix = torch.full((self.n_sources, self.n_destinations), fill, dtype=edges.dtype, device=edges.device)
         matrix[self.edge_sources, self.edge_destinations] = edges
         return matrix
+
+    @cached_property
+    def _qkv(self) -> tuple[Graph, Int[Tensor, " qkv_destinations"]]:
+        """The graph at the q/k/v level, and for each of its columns the column here."""
+        full = Graph(n_layers=self.n_layers, n_heads=self.n_heads, has_mlp=self.has_mlp, parallel=self.parallel)
+        column = {name: index for index, name in enumerate(self.destinations)}
+        names = full.destinations if self.level == "qkv" else [n.partition("<")[0] for n in full.destinations]
+        return full, torch.tensor([column[name] for name in names])
+
+    def to_qkv(self, matrix: Tensor) -> Tensor:
+        """A dense matrix of this graph at the q/k/v level: a head's column stands for its q, k and v."""
+        return matrix[:, self._qkv[1].to(matrix.device)]
+
+    def sum_qkv(self, matrix: Float[Tensor, "sources qkv_destinations"]) -> Float[Tensor, "sources destinations"]:
+        """A dense matrix of the q/k/v level at this graph's level: q, k and v of a head are added."""
+        total = matrix.new_zeros(self.n_sources, self.n_destinations)
+        return total.index_add_(1, self._qkv[1].to(matrix.device), matrix)
 
     def flat(self, matrix: Float[Tensor, "sources destinations"]) -> Float[Tensor, " edges"]:
         """One value per edge from the [source, destination] matrix."""

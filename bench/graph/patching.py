@@ -29,7 +29,7 @@ def run_patched(
     decoder: Decoder,
     x: Float[Tensor, "batch position d_model"],
     ablated: Float[Tensor, "sources batch position d_model"],
-    patched: Bool[Tensor, "sources destinations"],
+    patched: Bool[Tensor, "sources qkv_destinations"],
 ) -> Float[Tensor, "batch position d_model"]:
     """Residual stream that `logits` reads, when the patched edges carry ablated values. Cost: one forward.
 
@@ -37,7 +37,8 @@ def run_patched(
         decoder: the model.
         x: value of the `input` node in the clean run.
         ablated: every source's output in the ablated run.
-        patched: dense edge set (`Graph.dense`); cells that are no edges are ignored.
+        patched: dense edge set at the q/k/v level (`graph.to_qkv(graph.dense(edges))`); cells that are
+            no edges are ignored.
     """
     count(forward=x.shape[0])
     graph = Graph.of(decoder.config)
@@ -102,16 +103,18 @@ def patch_each_edge(
     x: Float[Tensor, "batch position d_model"],
     ablated: Float[Tensor, "sources batch position d_model"],
     *,
+    graph: Graph | None = None,
     max_rows: int = 2048,
 ) -> Iterator[tuple[int, slice, Float[Tensor, "edges batch position d_model"]]]:
-    """Patch every edge alone; yields (destination, source rows, final residual streams).
+    """Patch every edge of `graph` (by default q/k/v level) alone; yields (destination, source rows, final streams).
 
     Only the destination is recomputed, then the pass resumes behind it; an edge that does not move
     its destination's output at all yields the clean final stream without a pass.
     Cost: at most one forward per edge, `max_rows` (prompts x edges) at a time.
     """
+    graph = graph or Graph.of(decoder.config)
     clean = _CleanRun.of(decoder, x)
-    graph, outputs = clean.graph, clean.outputs
+    outputs = clean.outputs
     change = ablated - outputs
     chunk = max(1, max_rows // x.shape[0])
     for index, stream in enumerate(clean.streams):
@@ -119,8 +122,9 @@ def patch_each_edge(
         qkv = decoder.project(index, _unit(decoder, index, stream))
         for offset, column in enumerate(range(*graph.attention_destinations(index).indices(graph.n_destinations))):
             part, head = divmod(offset, decoder.config.n_heads)
+            parts = (part,) if graph.level == "qkv" else (0, 1, 2)
             for rows in _chunks(graph.visible_to_attention(index), chunk):
-                moved = _head_change(decoder, index, part, head, stream, change[rows], qkv)
+                moved = _head_change(decoder, index, parts, head, stream, change[rows], qkv)
                 yield column, rows, _resume_moved(decoder, index, clean, mid, moved, after_mlp=False)
         if decoder.config.has_mlp:
             column = graph.mlp_destination(index)
@@ -136,7 +140,6 @@ def patch_each_edge(
 class _CleanRun(NamedTuple):
     """Outputs of a clean run, and the residual stream that enters each layer."""
 
-    graph: Graph
     outputs: Float[Tensor, "sources batch position d_model"]
     streams: list[Float[Tensor, "batch position d_model"]]
     final: Float[Tensor, "batch position d_model"]
@@ -146,7 +149,7 @@ class _CleanRun(NamedTuple):
         graph = Graph.of(decoder.config)
         outputs = record_outputs(decoder, x)
         streams = [outputs[: graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)]
-        return cls(graph, outputs, streams, outputs.sum(0))
+        return cls(outputs, streams, outputs.sum(0))
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:
@@ -159,25 +162,30 @@ def _unit(decoder: Decoder, layer: int, x: Tensor) -> Tensor:
 
 
 def _head_change(
-    decoder: Decoder, layer: int, part: int, head: int, stream: Tensor, change: Tensor, qkv: tuple[Tensor, ...]
+    decoder: Decoder,
+    layer: int,
+    parts: tuple[int, ...],
+    head: int,
+    stream: Tensor,
+    change: Tensor,
+    qkv: tuple[Tensor, ...],
 ) -> Float[Tensor, "edges batch position d_model"]:
-    """Change of one head's output when its q (0), k (1) or v (2) input moves by each of `change`."""
+    """Change of one head's output when its q (0), k (1) and v (2) inputs in `parts` move by each of `change`."""
     weights = decoder.weights.layers[layer]
-    edges, batch = change.shape[:2]
+    edges = change.shape[0]
     unit = _unit(decoder, layer, stream + change).flatten(0, 1)
     group = decoder.config.n_heads // decoder.config.n_kv_heads
-    matrix, bias, row = (
-        (weights.q, weights.q_bias, head),
-        (weights.k, weights.k_bias, head // group),
-        (weights.v, weights.v_bias, head // group),
-    )[part]
-    new = unit @ matrix[row]
-    if bias is not None:
-        new += bias[row]
+    projections = (
+        (weights.q[head], weights.q_bias, head),
+        (weights.k[head // group], weights.k_bias, head // group),
+        (weights.v[head // group], weights.v_bias, head // group),
+    )
     clean = [t[:, :, head : head + 1] for t in qkv]
     many = [t.repeat(edges, 1, 1, 1) for t in clean]
-    many[part] = new[:, :, None]
-    z = decoder.attend(*many).view(edges, batch, *new.shape[1:]) - decoder.attend(*clean)[:, :, 0]
+    for part in parts:
+        matrix, bias, row = projections[part]
+        many[part] = (unit @ matrix + (0 if bias is None else bias[row]))[:, :, None]
+    z: Tensor = decoder.attend(*many)[:, :, 0].view(edges, *stream.shape[:2], -1) - decoder.attend(*clean)[:, :, 0]
     return z @ weights.o[head]
 
 

@@ -26,7 +26,7 @@ def circuit_metrics(
 ) -> list[float]:
     """Mean metric over `pairs` of each circuit: its edges kept, all others ablated."""
     sums = torch.zeros(len(circuits), dtype=torch.float64)
-    patched = [problem.graph.dense(~kept) for kept in circuits]
+    patched = [problem.graph.to_qkv(problem.graph.dense(~kept)) for kept in circuits]
     for batch in pairs.batches(problem.batch_size):
         clean, ablated = problem.model.embed(batch.clean), problem.ablation.outputs(batch)
         for index, edges in enumerate(patched):
