@@ -4,6 +4,7 @@
     +-- UsageError            what was asked cannot be done as asked (exit code 2)
     |   +-- SelectionError    a name or a pattern matches nothing
     +-- PluginError           a plugin does not load or breaks the contract
+    +-- AssetError            a model or data set is missing, altered or cannot be fetched
     +-- ModelError            a checkpoint is of a shape or family that the decoder does not know
     +-- InvalidSolution       a method returned something that cannot be scored
     +-- RecordError           a record is corrupt, foreign or from a later version
@@ -32,6 +33,10 @@ class SelectionError(UsageError):
 
 class PluginError(BenchError):
     """A plugin does not load or breaks the contract."""
+
+
+class AssetError(BenchError):
+    """A model or data set is missing, altered or cannot be fetched."""
 
 
 class ModelError(BenchError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mechboard.assets import locate
 from mechboard.protocols import Method, Task
 from mechboard.records import Cell
 from mechboard.selection import label, make_parameters, slug
@@ -56,13 +57,18 @@ def make_plan(
     unplanned: list[Unplanned] = []
     parameters = {m.name: make_parameters(m, passed.get(m.name, {})) for m in methods}
     for task in tasks:
+        absent = [asset.name for asset in task.assets if locate(asset) is None]
+        if absent:
+            reason = f"assets not here: bench pull {' '.join(absent)}"
+            unplanned += [Unplanned(label(m, parameters[m.name]), task.name, "skipped", reason) for m in methods]
+            continue
         crossed = []
         for m in methods:
             name = label(m, parameters[m.name])
             if task.kind not in m.kinds:
                 reason = f"{m.name} answers {', '.join(sorted(m.kinds))} tasks, this is a {task.kind} task"
                 unplanned.append(Unplanned(name, task.name, "unsupported", reason))
-            elif "truth" in m.sees and not task.ranked:
+            elif "truth" in m.sees and not task.has_truth:
                 unplanned.append(Unplanned(name, task.name, "unsupported", "no circuit is known for this task"))
             else:
                 crossed.append(m)

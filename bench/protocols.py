@@ -17,6 +17,7 @@ from mechboard.errors import PluginError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+    from mechboard.assets import Asset
     from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
     from torch import Generator, Tensor
 
@@ -127,6 +128,7 @@ class Task(Protocol):
     """A task. Evaluation prompts and truths stay with it; their sizes belong to its version.
 
     `summary` is one line, `description` the whole story. A task that is not `ranked` counts in no ranking.
+    A task whose `assets` are not all here is skipped.
     """
 
     name: str
@@ -136,6 +138,8 @@ class Task(Protocol):
     summary: str
     description: str
     ranked: bool
+    has_truth: bool
+    assets: tuple[Asset, ...]
 
     def asset_hashes(self) -> Mapping[str, str]:
         """Content hash of every file that the problem is made from, by name; empty if none is."""

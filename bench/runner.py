@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -68,6 +68,7 @@ class _Loaded:
     truths: tuple[Truth, ...]
     scorer_id: str
     info: TaskInfo
+    assets: Mapping[str, str]
 
 
 class Runner:
@@ -97,7 +98,7 @@ class Runner:
     def _run_cell(self, planned: PlannedCell) -> tuple[Record, str]:
         existing = self._existing(planned)
         loaded = self._load(planned.task, planned.cell.data_seed)
-        assets = planned.task.asset_hashes()
+        assets = {} if isinstance(loaded, Exception) else loaded.assets
         solution = identity.solution_id(
             planned.method, planned.cell.parameters, planned.task, assets, planned.cell.data_seed, planned.cell.seed
         )
@@ -129,9 +130,12 @@ class Runner:
         if self._key != (task.name, data_seed):
             self._key, self._loaded = (task.name, data_seed), None
             try:
+                assets = task.asset_hashes()
                 problem = task.load(data_seed, self._device)
                 truths = task.truths(problem)
-                self._loaded = _Loaded(problem, truths, identity.scorer_id(truths), _task_info(task, problem, truths))
+                self._loaded = _Loaded(
+                    problem, truths, identity.scorer_id(truths), _task_info(task, problem, truths), assets
+                )
             except Exception as error:
                 self._loaded = error
         assert self._loaded is not None

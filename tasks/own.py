@@ -51,6 +51,8 @@ class OwnTask:
     kind: Kind = "circuit"
     tier: Tier = "embedded"
     ranked = False
+    has_truth = False
+    assets = ()
 
     def __init__(self, model: Path, pairs: Path) -> None:
         self.model_folder, self.pairs_file = model, pairs

@@ -13,5 +13,8 @@ embedded = Suite(
         "compiled-induction",
         "compiled-redundant",
         "compiled-reverse",
+        "trained-greater-than",
+        "trained-induction",
+        "trained-ioi",
     ),
 )

@@ -119,7 +119,7 @@ def test_stories260k_text_is_tokenised_with_the_right_ids(stories):
 def test_stories260k_chooses_the_pronoun_and_eap_finds_a_circuit_for_it(stories, bench):  # noqa: F811
     from pathlib import Path
 
-    pairs = Path(__file__).parent.parent / "examples" / "pronouns.jsonl"
+    pairs = Path(__file__).parent.parent / "tasks" / "stories" / "pronouns.jsonl"
     code, out, _ = bench("run", "--method", "eap", "--model", stories, "--pairs", pairs, "--results", "r", "--json")
     assert code == 0
     record = json.loads(Path(json.loads(out)[0]["record"]).read_text())

@@ -100,7 +100,7 @@ def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: l
     passed = parse_parameters(flags["parameters"], {m.name: m for m in methods})
     plan = make_plan(methods, tasks, passed=passed, seeds=flags["seeds"], data_seeds=flags["data_seeds"])
     for unplanned in plan.unplanned:
-        if "all" not in (flags["task"], flags["method"]):
+        if unplanned.status == "skipped" or "all" not in (flags["task"], flags["method"]):
             notices.append(f"{unplanned.status}: {unplanned.label} x {unplanned.task} ({unplanned.reason})")
     for notice in notices:
         click.echo(f"note: {notice}", err=True)

@@ -19,3 +19,10 @@ def logit_difference(
 def linear_readout(logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs) -> Float[Tensor, " prompts"]:
     """Sum of logits weighted by target `readout` [prompts, read, d_vocab_out]."""
     return (logits * pairs.targets["readout"]).sum((1, 2))
+
+
+def probability_difference(
+    logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs
+) -> Float[Tensor, " prompts"]:
+    """Sum of probabilities weighted by target `readout` [prompts, read, d_vocab_out]."""
+    return (logits.softmax(-1) * pairs.targets["readout"]).sum((1, 2))

@@ -14,6 +14,7 @@ from functools import lru_cache
 from random import Random
 
 import torch
+from mechboard.assets import Asset
 from mechboard.graph import Ablation, AblationKind, Graph, PromptPairs
 from mechboard.metrics.answers import linear_readout
 from mechboard.metrics.circuit import evaluate_edges
@@ -54,6 +55,8 @@ class CompiledTask:
     corrupt: Callable[[Random], list[str]] | None = None
     redundant: tuple[str, ...] = ()
     ranked: bool = True
+    has_truth: bool = True
+    assets: tuple[Asset, ...] = ()
 
     @property
     def description(self) -> str:

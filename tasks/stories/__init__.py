@@ -1,0 +1,1 @@
+"""Tasks on stories260K, a real language model small enough for a laptop."""

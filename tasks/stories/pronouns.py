@@ -1,0 +1,96 @@
+"""A named girl or boy decides the pronoun, in a real language model.
+
+stories260K is a Llama of 260K parameters with grouped queries (5 layers, 8 query heads, 4 key/value heads,
+2,461 edges), trained on TinyStories. 64 pairs such as
+
+    "Lily was a happy girl. When it was time to sleep,"  /  "Tim was a happy boy. When it was time to sleep,"
+
+with equally many tokens. Metric: logit(she) - logit(he) signed by gender. Corrupt: the other child.
+Ablation: resample. No circuit is known, so faithfulness alone is measured and CMD is the headline.
+
+The asset is a folder `stories260K`: `config.json` and `model.safetensors` of a Hugging Face Llama and the
+sentencepiece model `tok512.model`; `bench pull stories260K` fetches llama2.c's checkpoint and converts it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from mechboard.assets import Asset, content_hashes, require
+from mechboard.errors import AssetError
+from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from mechboard.tasks.own import OwnTask
+from mechboard.tasks.own_tokens import load_tokenizer
+from mechboard.tasks.stories import llama2c
+
+_CHECKPOINT, _TOKENIZER = "stories260K/stories260K.bin", "stories260K/tok512.model"
+# AutoTokenizer refuses this sentencepiece model or, if it is renamed, reads it with wrong ids.
+_PROBE = ("Once upon a time", [1, 403, 407, 261, 378])
+
+
+def _convert(downloaded: Mapping[str, Path], target: Path) -> None:
+    llama2c.convert(downloaded[_CHECKPOINT], target)
+    shutil.copyfile(downloaded[_TOKENIZER], target / "tok512.model")
+
+
+STORIES = Asset(
+    name="stories260K",
+    files=("config.json", "model.safetensors", "tok512.model"),
+    repository="karpathy/tinyllamas",
+    sources=(_CHECKPOINT, _TOKENIZER),
+    convert=_convert,
+)
+
+
+class PronounStories:
+    """The task; everything but the asset is as in a task of one's own pairs."""
+
+    version = 1
+    ranked = True
+    has_truth = False
+    assets = (STORIES,)
+
+    def __init__(self, *, name: str, kind: Kind, tier: Tier, summary: str) -> None:
+        self.name, self.kind, self.tier, self.summary = name, kind, tier, summary
+        self.description = __doc__ or ""
+        self._own: OwnTask | None = None
+
+    def _task(self) -> OwnTask:
+        if self._own is None:
+            folder = require(STORIES)
+            text, ids = _PROBE
+            found = load_tokenizer(folder)(text)
+            if found != ids:
+                raise AssetError(
+                    f"The tokenizer in {str(folder)!r} reads {text!r} as {found}; valid: {ids}; `bench pull stories260K` fetches "
+                    "the right one."
+                )
+            self._own = OwnTask(folder, Path(str(files("mechboard.tasks.stories"))) / "pronouns.jsonl")
+        return self._own
+
+    def asset_hashes(self) -> dict[str, str]:
+        """Hashes of the model, the tokenizer and the pairs."""
+        return self._task().asset_hashes() | content_hashes(STORIES)
+
+    def load(self, data_seed: int, device: str) -> CircuitProblem:
+        """The model and half of the pairs."""
+        return self._task().load(data_seed, device)
+
+    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
+        """None is known."""
+        return ()
+
+    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
+        """Faithfulness on the other half."""
+        return self._task().evaluate(problem, solution)
+
+
+task = PronounStories(
+    name="pronoun-stories",
+    kind="circuit",
+    tier="paper",
+    summary="A named girl or boy decides the pronoun in stories260K, a real 260K-parameter Llama (resample)",
+)

@@ -1,0 +1,1 @@
+"""Tasks on transformers whose circuit was trained in, edge by edge."""

@@ -1,0 +1,111 @@
+"""A task on a model whose circuit was declared, edge by edge, before it was trained in.
+
+The graph is at the level of heads, where the circuit was declared. The data seed draws prompts.
+Weights, card (accuracies under interchange and with everything else resampled) and the exact effect of
+every edge lie in `mechboard.ground_truth.trained`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from mechboard.assets import Asset
+from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
+from mechboard.graph.hf import load_checkpoint
+from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
+from mechboard.metrics.circuit import evaluate_edges
+from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from torch import Tensor
+
+_DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTask:
+    """A behaviour with its trained model. `targets` says what the metric reads of (clean, corrupt)."""
+
+    name: str
+    version: int
+    kind: Kind
+    tier: Tier
+    summary: str
+    behaviour: Behaviour
+    corrupt: Callable[[Batch, torch.Generator], Batch]
+    metric: Metric
+    targets: Callable[[Batch, Batch], dict[str, Tensor]]
+    ranked: bool = True
+    has_truth: bool = True
+    assets: tuple[Asset, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where weights and card are."""
+        return Path(str(files("mechboard.ground_truth.trained"))) / self.behaviour.name
+
+    @property
+    def description(self) -> str:
+        """The docstring of the module that defines the task."""
+        return inspect.getdoc(inspect.getmodule(self.targets)) or ""
+
+    def asset_hashes(self) -> dict[str, str]:
+        """Hash of the weights."""
+        return {"model.safetensors": _sha256(self.folder / "model.safetensors")}
+
+    def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
+        """Clean and corrupt prompts; `part` names the stream of random numbers."""
+        text = f"{self.name}@{self.version}/{data_seed}/{part}"
+        generator = torch.Generator().manual_seed(int(hashlib.sha256(text.encode()).hexdigest(), 16) % 2**63)
+        clean = self.behaviour.sample(n, generator)
+        corrupt = self.corrupt(clean, generator)
+        length = clean.tokens.shape[1]
+        return PromptPairs(
+            clean.tokens,
+            corrupt.tokens,
+            torch.full((n,), length),
+            torch.full((n, 1), length - 1),
+            self.targets(clean, corrupt),
+        )
+
+    def load(self, data_seed: int, device: str) -> CircuitProblem:
+        """The model and its discovery prompts."""
+        decoder = _load(self.folder).to(device=device)
+        pairs = self.pairs(data_seed, part="discovery", n=_DISCOVERY).to(device)
+        return CircuitProblem(
+            model=decoder,
+            graph=Graph.of(decoder.config, level="head"),
+            pairs=pairs,
+            metric=self.metric,
+            ablation=Ablation("resample", decoder, pairs),
+            batch_size=_BATCH,
+            data_seed=data_seed,
+        )
+
+    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
+        """The declared edges."""
+        source = (
+            "declared before training, head-level; trained in with interchange and a strict loss on all other edges"
+        )
+        edges = problem.graph.edge_mask(self.behaviour.edges)
+        return (Truth(name=f"{self.name}:declared", edges=edges, source=source),)
+
+    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
+        """Score on fresh prompts."""
+        pairs = self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
+        return evaluate_edges(problem, solution.scores, pairs, self.truths(problem))
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path) -> Decoder:
+    return load_checkpoint(folder)
+
+
+@lru_cache(maxsize=8)
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
