@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -74,8 +74,8 @@ class _Loaded:
 class Runner:
     """Runs plans against one results folder on one device."""
 
-    def __init__(self, store: Store, observer: Observer, *, device: str, fresh: bool) -> None:
-        self._store, self._observer, self._device, self._fresh = store, observer, device, fresh
+    def __init__(self, store: Store, observers: Sequence[Observer], *, device: str, fresh: bool) -> None:
+        self._store, self._observers, self._device, self._fresh = store, observers, device, fresh
         self._key: tuple[str, int] | None = None
         self._loaded: _Loaded | Exception | None = None
 
@@ -88,11 +88,13 @@ class Runner:
         """
         total = len(plan.cells)
         for number, planned in enumerate(plan.cells, 1):
-            self._observer.started(planned, number, total)
+            for observer in self._observers:
+                observer.started(planned, number, total)
             begun = time.perf_counter()
             record, status = self._run_cell(planned)
             outcome = Outcome(record, status, time.perf_counter() - begun)
-            self._observer.ended(outcome, number, total)
+            for observer in self._observers:
+                observer.ended(outcome, number, total)
             yield outcome
 
     def _run_cell(self, planned: PlannedCell) -> tuple[Record, str]:
@@ -123,7 +125,8 @@ class Runner:
             return self._store.read(planned.cell)
         except RecordError as error:
             aside = self._store.set_aside(planned.cell)
-            self._observer.noticed(f"{error} It was renamed to {aside.name!r} and the cell runs again.")
+            for observer in self._observers:
+                observer.noticed(f"{error} It was renamed to {aside.name!r} and the cell runs again.")
             return None
 
     def _load(self, task: Task, data_seed: int) -> _Loaded | Exception:

@@ -72,20 +72,11 @@ def {attribute}(problem: CircuitProblem, generator: torch.Generator, parameters:
 '''
 
 _TEST = '''\
-"""The method answers every task and beats chance where the circuit is known."""
+"""The method keeps mechboard's contract: one test per check of `bench check {name}`."""
 
-import torch
-from {module} import {attribute}
+from mechboard.conformance import conformance_test
 
-from mechboard.metrics.roc import roc
-from mechboard.registry import Registry
-
-
-def test_finds_more_of_a_compiled_circuit_than_chance():
-    task = Registry().load("task", "compiled-brackets")
-    problem = task.load(0, "cpu")
-    scores = {attribute}(problem, torch.Generator()).scores
-    assert roc(scores, task.truths(problem)[0].edges).trapezoid > 0.6
+test_{attribute} = conformance_test("{name}")
 '''
 
 _README = """\
@@ -94,6 +85,7 @@ _README = """\
 A method for mechboard.
 
     pip install -e .
+    bench check {name}
     bench run --method {name} --task all
     pytest
 """

@@ -79,7 +79,7 @@ def _returning(value):
 def run(tmp_path, methods, task=None, *, fresh=False, passed=None, seeds=1, data_seeds=1, observer=None):
     plan = make_plan(methods, [task or FakeTask()], passed=passed or {}, seeds=seeds, data_seeds=data_seeds)
     store = Store(tmp_path)
-    runner = Runner(store, observer or Quiet(), device="cpu", fresh=fresh)
+    runner = Runner(store, [observer or Quiet()], device="cpu", fresh=fresh)
     return store, list(runner.run(plan))
 
 

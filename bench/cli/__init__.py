@@ -21,6 +21,7 @@ _COMMANDS = {
     "status": ("status", "What is done, failed or missing in a results folder."),
     "compare": ("compare", "Compare two results folders cell by cell; exit 1 on a regression."),
     "leaderboard": ("leaderboard", "Build or serve the leaderboard page."),
+    "check": ("check", "Run a method through small problems: does it keep the contract?"),
     "pull": ("pull", "Fetch the models and data of a task."),
     "new": ("new", "Write an installable package with a method of your own."),
     "doctor": ("doctor", "Check this installation and say what to mend."),

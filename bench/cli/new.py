@@ -20,4 +20,6 @@ def method(name: str, into: Path) -> None:
     from mechboard.scaffold import write_method_package
 
     folder = write_method_package(name, into)
-    click.echo(f"Wrote {folder}. Next:\n  pip install -e {folder}\n  bench run --method {name} --task all")
+    click.echo(
+        f"Wrote {folder}. Next:\n  pip install -e {folder}\n  bench check {name}\n  bench run --method {name} --task all"
+    )

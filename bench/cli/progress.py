@@ -1,32 +1,126 @@
-"""What a run shows while it runs: a line per cell on standard error, and a live line below on a terminal."""
+"""What a run shows while it runs, on standard error.
+
+Four ways, chosen by `--progress`:
+
+live    a line per finished cell, and below them the one that runs, elapsed time and an estimate
+plain   a line per cell; for logs
+quiet   nothing but notices
+jsonl   a JSON object per event; for programs
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import sys
+import time
 from types import TracebackType
-from typing import Self
+from typing import Literal, Protocol, Self
 
 from mechboard.plan import PlannedCell
 from mechboard.records import Record
-from mechboard.runner import Outcome
-from rich.console import Console
+from mechboard.runner import Observer, Outcome
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.markup import escape
-from rich.status import Status
+from rich.table import Table
+from rich.text import Text
 
+Mode = Literal["auto", "live", "plain", "quiet", "jsonl"]
 _STYLES = {"done": "green", "cached": "dim", "rescored": "cyan"}
 
 
-class Progress:
-    """Observes a run for a terminal, or for a log when there is none."""
+class Progress(Observer, Protocol):
+    """An observer that holds the terminal while a run lasts."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def make_progress(mode: Mode) -> Progress:
+    """The progress of this mode; `auto` is live on a terminal and plain elsewhere."""
+    if mode == "auto":
+        mode = "live" if Console(stderr=True).is_terminal else "plain"
+    kinds: dict[str, type[Progress]] = {"live": LiveTable, "plain": Plain, "quiet": Quiet, "jsonl": JsonLines}
+    return kinds[mode]()
+
+
+class Quiet:
+    """Notices only; the base of the others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def started(self, planned: PlannedCell, number: int, total: int) -> None:
+        """A cell begins."""
+
+    def ended(self, outcome: Outcome, number: int, total: int) -> None:
+        """A cell has ended."""
+
+    def noticed(self, message: str) -> None:
+        """Print a notice."""
+        print(f"note: {message}", file=sys.stderr, flush=True)
+
+
+class Plain(Quiet):
+    """A line per cell."""
+
+    def ended(self, outcome: Outcome, number: int, total: int) -> None:
+        """Print the cell's line."""
+        print(_line(outcome, number, total), file=sys.stderr, flush=True)
+
+
+class JsonLines(Quiet):
+    """A JSON object per event."""
+
+    def started(self, planned: PlannedCell, number: int, total: int) -> None:
+        """Say which cell begins."""
+        self._say("started", cell=planned.cell.model_dump(), number=number, total=total)
+
+    def ended(self, outcome: Outcome, number: int, total: int) -> None:
+        """Say what became of it."""
+        measure, record = outcome.record.headline_measure, outcome.record
+        self._say(
+            "ended",
+            cell=record.cell.model_dump(),
+            number=number,
+            total=total,
+            status=outcome.status,
+            headline=record.headline,
+            value=measure.value if measure else None,
+            error=record.error.message if record.error else None,
+            seconds=round(outcome.seconds, 3),
+        )
+
+    def noticed(self, message: str) -> None:
+        """Say a notice."""
+        self._say("note", message=message)
+
+    @staticmethod
+    def _say(event: str, **content: object) -> None:
+        print(json.dumps({"event": event} | content), file=sys.stderr, flush=True)
+
+
+class LiveTable(Quiet):
+    """A line per finished cell, and a part below that is redrawn."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._status: Status | None = None
+        self._console = Console(stderr=True, highlight=False)
+        self._running, self._total, self._done = "", 0, 0
+        self._begun = self._cell_begun = time.perf_counter()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status = self._stack.enter_context(self._console.status("starting"))
+        live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+        self._stack.enter_context(live)
         return self
 
     def __exit__(
@@ -36,21 +130,41 @@ class Progress:
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
         """Show which cell runs."""
-        if self._status is not None:
-            self._status.update(escape(f"{number}/{total}  {planned.cell.name}"))
+        self._running, self._total = planned.cell.name, total
+        self._cell_begun = time.perf_counter()
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
-        """Print the cell's line."""
-        style = _STYLES.get(outcome.status, "red")
-        what = result_text(outcome.record)
-        name = escape(outcome.record.cell.name)
-        count = escape(f"[{number:>{len(str(total))}}/{total}]")
-        status = f"[{style}]{outcome.status:<8}[/]"
-        self._console.print(f"{count} {status} {name}  {escape(what)}  {outcome.seconds:.1f}s")
+        """Move the cell to the finished ones."""
+        self._done = number
+        self._console.print(
+            Text(_line(outcome, number, total), style=_STYLES.get(outcome.status, "red")), soft_wrap=True
+        )
 
     def noticed(self, message: str) -> None:
-        """Print a notice."""
-        self._console.print(f"[yellow]note:[/] {escape(message)}")
+        """Print a notice above the table."""
+        self._console.print(f"[yellow]note:[/] {escape(message)}", soft_wrap=True)
+
+    def _draw(self) -> RenderableType:
+        now = time.perf_counter()
+        elapsed = now - self._begun
+        left = f", about {_duration(elapsed / self._done * (self._total - self._done))} left" if self._done else ""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_row(escape(self._running), f"{now - self._cell_begun:.0f}s")
+        table.add_row(f"{self._done}/{self._total} cells, {_duration(elapsed)}{left}", "", style="dim")
+        return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+
+
+def _line(outcome: Outcome, number: int, total: int) -> str:
+    count = f"[{number:>{len(str(total))}}/{total}]"
+    return (
+        f"{count} {outcome.status:<8} {outcome.record.cell.name}  {result_text(outcome.record)}  {outcome.seconds:.1f}s"
+    )
 
 
 def result_text(record: Record) -> str:

@@ -44,6 +44,10 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
 @click.option("--data-seeds", default=1, type=click.IntRange(1), show_default=True, help="Instances of each task.")
 @click.option("--model", type=click.Path(path_type=Path), help="A checkpoint folder of your own; needs --pairs.")
 @click.option("--pairs", type=click.Path(path_type=Path), help="JSON lines of clean, corrupt, answer, wrong.")
+@click.option("--wandb", default="off", type=click.Choice(["off", "offline", "online"]), show_default=True,
+              help="Send every cell to Weights & Biases as well.")  # fmt: skip
+@click.option("--progress", default="auto", type=click.Choice(["auto", "live", "plain", "quiet", "jsonl"]),
+              show_default=True, help="What to show on standard error while it runs.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="A torch device.")
 @click.option("--fresh", is_flag=True, help="Run even what is already there.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
@@ -91,11 +95,12 @@ def _load(registry: Registry, what: str, names: list[str], given: str, notices: 
 
 
 def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: list[str]) -> int:
-    from mechboard.cli.progress import Progress
+    from mechboard.cli.progress import make_progress
     from mechboard.manifest import write_manifest
     from mechboard.plan import make_plan
-    from mechboard.runner import Runner
+    from mechboard.runner import Observer, Runner
     from mechboard.store import Store, default_results
+    from mechboard.track import WandbTracker
 
     passed = parse_parameters(flags["parameters"], {m.name: m for m in methods})
     plan = make_plan(methods, tasks, passed=passed, seeds=flags["seeds"], data_seeds=flags["data_seeds"])
@@ -118,8 +123,11 @@ def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: l
     store.check_writable()
     write_manifest(store, plan)
     outcomes = []
-    with Progress() as progress:
-        runner = Runner(store, progress, device=flags["device"], fresh=flags["fresh"])
+    with make_progress(flags["progress"]) as progress:
+        observers: list[Observer] = [progress]
+        if flags["wandb"] != "off":
+            observers.append(WandbTracker(flags["wandb"], store, progress.noticed))
+        runner = Runner(store, observers, device=flags["device"], fresh=flags["fresh"])
         for outcome in runner.run(plan):
             outcomes.append(outcome)
     failed = [o for o in outcomes if o.record.status != "done"]

@@ -29,8 +29,8 @@ class Roc:
     points: tuple[tuple[float, float], ...]
 
 
-def roc(scores: Float[Tensor, " edges"], truth: Bool[Tensor, " edges"]) -> Roc:
-    """ROC of |score| as a detector of `truth`.
+def roc(scores: Float[Tensor, " edges"], truth: Bool[Tensor, " edges"], *, signed: bool = False) -> Roc:
+    """ROC of |score| (or, if `signed`, of the score itself) as a detector of `truth`.
 
     >>> roc(torch.tensor([0.9, -0.8, 0.1, 0.0]), torch.tensor([True, True, False, False])).trapezoid
     1.0
@@ -43,7 +43,7 @@ def roc(scores: Float[Tensor, " edges"], truth: Bool[Tensor, " edges"]) -> Roc:
         raise UsageError(
             f"A truth of {n_true} of {n_edges} edges has no ROC; it needs at least one edge in and one out."
         )
-    values = strength(scores, signed=False)
+    values = strength(scores, signed=signed)
     order = torch.argsort(values, descending=True, stable=True)
     ordered, hits = values[order], truth[order].double()
     last_of_tie = torch.ones(n_edges, dtype=torch.bool)

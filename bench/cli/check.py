@@ -1,0 +1,35 @@
+"""`bench check METHOD`: does a method keep the contract?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from mechboard import cli
+from mechboard.cli.options import json_option, plugin_option
+from mechboard.registry import Registry
+from mechboard.selection import select
+
+
+@click.command("check")
+@click.argument("method")
+@plugin_option
+@json_option
+def command(method: str, plugins: tuple[Path, ...], as_json: bool) -> int:
+    """Run METHOD (names, globs, comma lists or `all`) through small problems; exits 1 if a check fails."""
+    from mechboard.conformance import run_checks
+
+    registry = Registry(plugins)
+    names = select("method", method, registry.plugins("method"))
+    results = {name: run_checks(registry.load("method", name), registry) for name in names}
+    if as_json:
+        click.echo(json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1))
+    else:
+        for name, found in results.items():
+            click.echo(name)
+            for r in found:
+                click.echo(f"  {r.outcome:<9} {r.check:<22} {r.detail}")
+    bad = any(r.outcome in ("failed", "error") for found in results.values() for r in found)
+    return cli.REGRESSION if bad else cli.OK

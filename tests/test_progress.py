@@ -1,0 +1,53 @@
+"""What a run shows: plain lines in a log, JSON lines for programs, nothing if asked, a live part on a terminal."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+from mechboard.cli.progress import _duration
+from test_cli import CHEAP, bench  # noqa: F401
+
+
+def test_plain_lines_where_there_is_no_terminal(bench):  # noqa: F811
+    err = bench("run", "--method", "eap,random", *CHEAP)[2]
+    assert [line[:10] for line in err.splitlines()] == ["[1/2] done", "[2/2] done"]
+
+
+def test_quiet_says_nothing(bench):  # noqa: F811
+    assert bench("run", "--method", "random", *CHEAP, "--progress", "quiet")[2] == ""
+
+
+def test_json_lines_tell_every_event(bench):  # noqa: F811
+    err = bench("run", "--method", "eap,random", *CHEAP, "--progress", "jsonl")[2]
+    events = [json.loads(line) for line in err.splitlines()]
+    assert [e["event"] for e in events] == ["started", "ended"] * 2
+    assert events[1]["status"] == "done"
+    assert events[1]["value"] == 1.0
+    assert events[3]["cell"]["method"] == "random"
+
+
+def test_a_terminal_sees_elapsed_time_and_an_estimate(tmp_path):
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "mechboard", "run", "--method", "eap,activation-patching", *CHEAP]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=follower, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"})  # fmt: skip
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    assert running.wait() == 0
+    text = seen.decode(errors="replace")
+    assert "/2 cells" in text
+    assert "left" in text
+    assert "[2/2] done" in text
+
+
+def test_durations_are_short():
+    assert [_duration(s) for s in (3.2, 75, 7325)] == ["3s", "1m 15s", "2h 02m"]

@@ -1,0 +1,113 @@
+"""W&B: an offline run is read back; absent or failing, it is one warning."""
+
+import builtins
+import json
+import struct
+
+import pytest
+from mechboard.runner import Runner
+from mechboard.store import Store
+from mechboard.track import WandbTracker
+from test_cli import CHEAP, bench  # noqa: F401
+from test_runner import Quiet, counted, drawn, run
+
+wandb = pytest.importorskip("wandb")
+
+
+def _records(path):
+    """Protobuf records of an offline .wandb file: a 7-byte header, then LevelDB log blocks of 32 KiB."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, offset, partial = path.read_bytes(), 7, b""
+    while offset + 7 <= len(data):
+        left = 32768 - offset % 32768
+        if left < 7:
+            offset += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[offset : offset + 7])
+        partial += data[offset + 7 : offset + 7 + length]
+        offset += 7 + length
+        if kind in (1, 4):  # whole, or last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(partial)
+            partial = b""
+            yield record
+
+
+def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monkeypatch):  # noqa: F811
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    code, out, _ = bench("run", "--method", "eap", *CHEAP, "--wandb", "offline", "--results", "r", "--json")
+    assert code == 0
+    from pathlib import Path
+
+    record = json.loads(Path(json.loads(out)[0]["record"]).read_text())
+    [path] = Path("r/wandb").rglob("*.wandb")
+    config, summary, history, artifacts = {}, {}, [], []
+    for found in _records(path):
+        kind = found.WhichOneof("record_type")
+        if kind == "run":
+            config |= {u.key: json.loads(u.value_json) for u in found.run.config.update}
+        elif kind == "summary":
+            summary |= {u.key or u.nested_key[0]: json.loads(u.value_json) for u in found.summary.update}
+        elif kind == "history":
+            history.append({i.key or i.nested_key[0]: json.loads(i.value_json) for i in found.history.item})
+        elif kind == "artifact":
+            artifacts.append(found.artifact.name)
+        elif kind == "request" and found.request.HasField("log_artifact"):
+            artifacts.append(found.request.log_artifact.artifact.name)
+    assert config["label"] == "eap"
+    assert config["solution_id"] == record["solution_id"]
+    for name, measure in record["measures"].items():
+        assert summary[name] == pytest.approx(measure["value"]), name
+    faithfulness = [row["faithfulness/y"] for row in history if "faithfulness/y" in row]
+    assert faithfulness == pytest.approx(record["curves"]["faithfulness"]["y"])
+    assert any(name.startswith("record-") for name in artifacts)
+
+
+def _run_with_tracker(tmp_path, methods):
+    from mechboard.plan import make_plan
+    from test_runner import FakeTask
+
+    warnings, store = [], Store(tmp_path)
+    tracker = WandbTracker("offline", store, warnings.append)
+    plan = make_plan(methods, [FakeTask()], passed={}, seeds=2, data_seeds=1)
+    outcomes = list(Runner(store, [Quiet(), tracker], device="cpu", fresh=False).run(plan))
+    return outcomes, warnings
+
+
+def test_without_wandb_the_run_is_complete_and_there_is_one_warning(tmp_path, monkeypatch):
+    original = builtins.__import__
+
+    def absent(name, *rest, **more):
+        if name == "wandb":
+            raise ModuleNotFoundError("No module named 'wandb'")
+        return original(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    outcomes, warnings = _run_with_tracker(tmp_path, [counted, drawn])
+    assert [o.status for o in outcomes] == ["done"] * 3
+    assert len(warnings) == 1
+    assert "No module named 'wandb'" in warnings[0]
+
+
+def test_an_outage_in_the_middle_is_one_warning_and_loses_no_record(tmp_path, monkeypatch):
+    calls = []
+
+    def init(**settings):
+        calls.append(settings)
+        raise ConnectionError("the network is unreachable")
+
+    monkeypatch.setattr(wandb, "init", init)
+    outcomes, warnings = _run_with_tracker(tmp_path, [counted, drawn])
+    assert [o.status for o in outcomes] == ["done"] * 3
+    assert len(warnings) == len(calls) == 1
+    assert "the network is unreachable" in warnings[0]
+    assert len(list(tmp_path.rglob("seed-*.json"))) == 3
+
+
+def test_cached_cells_are_not_sent_again(tmp_path, monkeypatch):
+    run(tmp_path, [counted])
+    monkeypatch.setattr(wandb, "init", lambda **_: pytest.fail("was sent"))
+    outcomes, warnings = _run_with_tracker(tmp_path, [counted])
+    assert [o.status for o in outcomes] == ["cached"]
+    assert not warnings
