@@ -128,7 +128,7 @@ class Task(Protocol):
     """A task. Evaluation prompts and truths stay with it; their sizes belong to its version.
 
     `summary` is one line, `description` the whole story. A task that is not `ranked` counts in no ranking.
-    A task whose `assets` are not all here is skipped.
+    A task whose `assets` are not all here is skipped. `citation` holds BibTeX fields.
     """
 
     name: str
@@ -140,6 +140,7 @@ class Task(Protocol):
     ranked: bool
     has_truth: bool
     assets: tuple[Asset, ...]
+    citation: Mapping[str, str]
 
     def asset_hashes(self) -> Mapping[str, str]:
         """Content hash of every file that the problem is made from, by name; empty if none is."""
@@ -192,7 +193,7 @@ class Method:
     sees: frozenset[str]
     deterministic: bool
     summary: str
-    citation: str
+    citation: Mapping[str, str]
     function: MethodFunction
     parameters: type[Any]
 
@@ -217,12 +218,12 @@ def method(
     kinds: tuple[Kind, ...],
     deterministic: bool,
     sees: tuple[Literal["truth"], ...] = (),
-    citation: str = "",
+    citation: Mapping[str, str] | None = None,
 ) -> Callable[[MethodFunction], Method]:
     """Declare a function `f(problem, generator, parameters)` as a method.
 
     `parameters` is annotated with a frozen dataclass in which every field has a default, or with `NoParameters`.
-    The first line of the function's module docstring is the method's summary.
+    The first line of the function's module docstring is the method's summary; `citation` holds BibTeX fields.
 
     Raises:
         PluginError: the declaration breaks the contract.
@@ -238,7 +239,7 @@ def method(
             sees=frozenset(sees),
             deterministic=deterministic,
             summary=_summary(function),
-            citation=citation,
+            citation=dict(citation or {}),
             function=function,
             parameters=_parameters_of(name, function),
         )

@@ -42,7 +42,7 @@ class MethodInfo(_Part):
     """What the method declares about itself."""
 
     summary: str
-    citation: str
+    citation: dict[str, str]
     deterministic: bool
     reference: bool
 
@@ -74,6 +74,7 @@ class TaskInfo(_Part):
     tier: str
     ranked: bool
     description: str = ""
+    citation: dict[str, str] = Field(default_factory=dict)
     graph: GraphInfo | None = None
     truths: tuple[TruthInfo, ...] = ()
 

@@ -229,7 +229,9 @@ def _blank(planned: PlannedCell, solution: str, made: Provenance) -> Record:
         solution_id=solution,
         scorer_id=None,
         evaluation_id=None,
-        method=MethodInfo(summary=m.summary, citation=m.citation, deterministic=m.deterministic, reference=m.reference),
+        method=MethodInfo(
+            summary=m.summary, citation=dict(m.citation), deterministic=m.deterministic, reference=m.reference
+        ),
         task=TaskInfo(summary=task.summary, kind=task.kind, tier=task.tier, ranked=task.ranked),
         provenance=made,
     )
@@ -242,6 +244,7 @@ def _task_info(task: Task, problem: CircuitProblem, truths: tuple[Truth, ...]) -
         tier=task.tier,
         ranked=task.ranked,
         description=task.description,
+        citation=dict(task.citation),
         graph=GraphInfo(
             n_layers=problem.graph.n_layers,
             n_heads=problem.graph.n_heads,

@@ -33,6 +33,17 @@ class Group:
         return (done or list(self.records))[0]
 
     @property
+    def family(self) -> str:
+        """The method without its parameters."""
+        return self.first.cell.method
+
+    @property
+    def passes(self) -> float | None:
+        """Forwards plus twice the backwards, per prompt, averaged; a measure of cost that knows no machine."""
+        costs = [r.cost.forwards + 2 * r.cost.backwards for r in self.records if r.cost]
+        return fmean(costs) if costs else None
+
+    @property
     def failed(self) -> tuple[Record, ...]:
         """Records without a result."""
         return tuple(r for r in self.records if r.status != "done")
@@ -181,6 +192,15 @@ class Board:
     def of_method(self, label: str) -> list[tuple[str, Group]]:
         """Tasks of one method."""
         return [(task, self.groups[label, task]) for task in self.tasks if (label, task) in self.groups]
+
+    def cost_and_quality(self) -> list[tuple[str, float, float]]:
+        """Label, mean passes per prompt and overall score, for methods that have both."""
+        found = []
+        for standing in self.standings:
+            passes = [g.passes for _, g in self.of_method(standing.label) if g.passes is not None]
+            if standing.score is not None and passes:
+                found.append((standing.label, fmean(passes), standing.score))
+        return found
 
     def _task_scores(self, label: str) -> list[float]:
         return [self.groups[label, task].score or 0.0 for task in self.suite.tasks]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
+from math import log
 
 from mechboard.records import CurveRecord
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 460, 320, 48, 44, 12, 26
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "1 4", "5 5", "10 2 2 2")
 _COLOURS = 8
+_TABLE_POINTS = 12
+
+Place = Callable[[float, float], str]
 
 
 def curves_svg(
@@ -34,16 +38,67 @@ def curves_svg(
         points = " ".join(place(x, y) for x, y in zip(curve.x, curve.y, strict=True))
         dash = f' stroke-dasharray="{_DASHES[index % len(_DASHES)]}"' if _DASHES[index % len(_DASHES)] else ""
         parts.append(
-            f'<polyline class="line c{index % _COLOURS}" points="{points}"{dash}><title>{escape(name)}</title></polyline>'
+            f'<polyline class="line c{index % _COLOURS}" points="{points}"{dash} data-name="{escape(name)}" '
+            f'data-x="{_numbers(curve.x)}" data-y="{_numbers(curve.y)}"><title>{escape(name)}</title></polyline>'
         )
+    parts.append(f'<line class="cursor" x1="0" x2="0" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
     described = "; ".join(f"{name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for name, c in curves)
+    return (
+        f"<figcaption>{escape(title)}</figcaption>"
+        f'<svg class="plot curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" tabindex="0" '
+        f'aria-label="{escape(title)}: {escape(described)}. Arrow keys read out points.">'
+        + "".join(parts)
+        + "</svg>"
+        + "<output></output>"
+        + _legend([name for name, _ in curves])
+        + _table(curves)
+    )
+
+
+def scatter_svg(points: Sequence[tuple[str, float, float]], *, title: str, x_label: str, y_label: str) -> str:
+    """Named points (x on a log axis from 1 up, y from 0 to 1)."""
+    if not points:
+        return ""
+    largest = max(10.0, *(x for _, x, _ in points))
+
+    def place(x: float, y: float) -> str:
+        px = _LEFT + log(max(x, 1.0)) / log(largest) * (_WIDTH - _LEFT - _RIGHT)
+        return f"{px:.1f},{_HEIGHT - _BOTTOM - min(max(y, 0.0), 1.0) * (_HEIGHT - _BOTTOM - _TOP):.1f}"
+
+    ticks = [(f"{t:g}", t) for t in (1.0, 10.0, 100.0, 1e3, 1e4, 1e5) if t <= largest]
+    parts = [_axes(x_label + ", log scale", y_label, 0.0, 1.0, ticks, place)]
+    for index, (name, x, y) in enumerate(points):
+        px, py = place(x, y).split(",")
+        side = "end" if float(px) > _WIDTH * 0.7 else "start"
+        shift = -9 if side == "end" else 9
+        parts.append(
+            f'<circle class="dot c{index % _COLOURS}" cx="{px}" cy="{py}" r="5"><title>{escape(name)}: {x:.3g}, {y:.3f}</title></circle>'
+            f'<text class="tick" x="{float(px) + shift:.1f}" y="{py}" dy="4" text-anchor="{side}">{escape(name)}</text>'
+        )
+    described = "; ".join(f"{name} {y:.2f} at {x:.3g}" for name, x, y in points)
     return (
         f"<figcaption>{escape(title)}</figcaption>"
         f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}: {escape(described)}">'
         + "".join(parts)
         + "</svg>"
-        + _legend([name for name, _ in curves])
     )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{v:.4g}" for v in values)
+
+
+def _table(curves: Sequence[tuple[str, CurveRecord]]) -> str:
+    """The curves as numbers, for those who cannot or will not see the picture; at most a dozen points each."""
+    rows = []
+    for name, curve in curves:
+        step = max(1, -(-len(curve.x) // _TABLE_POINTS))
+        pairs = list(zip(curve.x, curve.y, strict=True))
+        kept = [*pairs[:-1:step], pairs[-1]]
+        rows.append(
+            f'<tr><th scope="row">{escape(name)}</th><td>{", ".join(f"({x:.3g}, {y:.3f})" for x, y in kept)}</td></tr>'
+        )
+    return f'<details class="numbers"><summary>Numbers</summary><table>{"".join(rows)}</table></details>'
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -51,13 +106,19 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _log_share(x: float, smallest: float) -> float:
-    from math import log
-
     return 0.0 if x <= smallest else 1 - log(x) / log(smallest)
 
 
-def _frame(curve: CurveRecord, low: float, high: float, smallest: float | None, place: object) -> str:
-    assert callable(place)
+def _frame(curve: CurveRecord, low: float, high: float, smallest: float | None, place: Place) -> str:
+    if smallest is None:
+        ticks = [(f"{t:.3g}", t) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    else:
+        ticks = [(f"{100 * t:g} %", t) for t in (0.001, 0.01, 0.1, 1.0) if t >= smallest]
+    x_label = curve.x_label + (", log scale" if smallest else "")
+    return _axes(x_label, curve.y_label, low, high, ticks, place)
+
+
+def _axes(x_label: str, y_label: str, low: float, high: float, ticks: Sequence[tuple[str, float]], place: Place) -> str:
     left, right = _LEFT, _WIDTH - _RIGHT
     parts = [f'<rect class="frame" x="{left}" y="{_TOP}" width="{right - left}" height="{_HEIGHT - _BOTTOM - _TOP}"/>']
     for y in (v / 4 for v in range(-2, 7)):
@@ -65,17 +126,14 @@ def _frame(curve: CurveRecord, low: float, high: float, smallest: float | None, 
             at = place(0, y).partition(",")[2]
             parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{at}" y2="{at}"/>')
             parts.append(f'<text class="tick" x="{left - 6}" y="{at}" dy="4" text-anchor="end">{y:g}</text>')
-    ticks = [t for t in (0.001, 0.01, 0.1, 1.0) if t >= smallest] if smallest else [0, 0.25, 0.5, 0.75, 1]
-    for x in ticks:
+    for text, x in ticks:
         at = place(x, low).partition(",")[0]
-        text = f"{x:.3g}" if smallest is None else f"{100 * x:g} %"
         parts.append(f'<text class="tick" x="{at}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{text}</text>')
     middle = (left + right) / 2
-    x_label = curve.x_label + (", log scale" if smallest else "")
     parts.append(f'<text class="label" x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>')
     turned = f'transform="rotate(-90 12 {_HEIGHT / 2 - 16})"'
     parts.append(
-        f'<text class="label" x="12" y="{_HEIGHT / 2 - 16}" text-anchor="middle" {turned}>{escape(curve.y_label)}</text>'
+        f'<text class="label" x="12" y="{_HEIGHT / 2 - 16}" text-anchor="middle" {turned}>{escape(y_label)}</text>'
     )
     return "".join(parts)
 

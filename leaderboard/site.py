@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mechboard import __version__
 from mechboard.leaderboard.board import Board, Group
 from mechboard.leaderboard.picture import circuit_svg
-from mechboard.leaderboard.plots import curves_svg
+from mechboard.leaderboard.plots import curves_svg, scatter_svg
 from mechboard.protocols import Suite
-from mechboard.records import MeasureRecord, Record
+from mechboard.records import MeasureRecord, Record, TaskInfo
 from mechboard.store import write_atomically
 
 _CSV_COLUMNS = (
@@ -35,7 +35,8 @@ def build_site(records: Iterable[Record], suite: Suite, out: Path, unreadable: S
     kept = sorted(records, key=lambda r: (r.cell.label, r.cell.task, r.cell.data_seed, r.cell.seed))
     board = Board.of(kept, suite, unreadable)
     pages = {
-        "index.html": _render("index.html", board=board, root="."),
+        "index.html": _render("index.html", board=board, root=".", infos=_infos(board), scatter=_scatter(board)),
+        "submit.html": _render("submit.html", root=".", suite=suite),
         "leaderboard.csv": to_csv(kept),
         "leaderboard.json": to_json(kept),
     }
@@ -61,6 +62,29 @@ def page_name(label: str) -> str:
     'eap-ig~5bsteps=10~5d'
     """
     return re.sub(r"[^A-Za-z0-9.+=-]", lambda m: f"~{ord(m.group()):x}", label)
+
+
+def _infos(board: Board) -> dict[str, TaskInfo]:
+    return {task: board.of_task(task)[0][1].first.task for task in board.tasks}
+
+
+def _scatter(board: Board) -> str:
+    return scatter_svg(
+        board.cost_and_quality(),
+        title="Cost against quality",
+        x_label="forwards + 2 x backwards per prompt",
+        y_label="overall score",
+    )
+
+
+def bibtex(key: str, fields: Mapping[str, str]) -> str:
+    """A BibTeX entry for a preprint; empty if there is nothing to cite."""
+    if not fields:
+        return ""
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+    if "eprint" in fields:
+        lines.append("  archivePrefix = {arXiv},")
+    return "\n".join([f"@misc{{{re.sub(r'[^A-Za-z0-9]', '-', key)},", *lines, "}"])
 
 
 def _task_page(board: Board, task: str) -> str:
@@ -100,7 +124,7 @@ def _render(template: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"page": page_name, "value": _value, "version": __version__}
+    environment.globals |= {"page": page_name, "value": _value, "version": __version__, "bibtex": bibtex}
     return environment.get_template(template).render(**context)
 
 

@@ -19,7 +19,18 @@ from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 from torch import Generator
 
 
-@method(name="activation-patching", kinds=("circuit",), deterministic=True, citation="arXiv:2304.14997")
+@method(
+    name="activation-patching",
+    kinds=("circuit",),
+    deterministic=True,
+    citation={
+        "author": "Conmy, Arthur and Mavor-Parker, Augustine N. and Lynch, Aengus and Heimersheim, Stefan"
+        " and Garriga-Alonso, Adri{\\`a}",
+        "title": "Towards Automated Circuit Discovery for Mechanistic Interpretability",
+        "year": "2023",
+        "eprint": "2304.14997",
+    },
+)
 def activation_patching(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
     """Patch every edge alone and measure the drop of the metric."""
     model, graph = problem.model, problem.graph

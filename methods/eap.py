@@ -23,7 +23,17 @@ from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 from torch import Generator
 
 
-@method(name="eap", kinds=("circuit",), deterministic=True, citation="arXiv:2310.10348")
+@method(
+    name="eap",
+    kinds=("circuit",),
+    deterministic=True,
+    citation={
+        "author": "Syed, Aaquib and Rager, Can and Conmy, Arthur",
+        "title": "Attribution Patching Outperforms Automated Circuit Discovery",
+        "year": "2023",
+        "eprint": "2310.10348",
+    },
+)
 def eap(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
     """Score every edge from one clean and one ablated pass."""
     model, products = problem.model, EdgeProducts(problem.graph, problem.model)

@@ -36,7 +36,17 @@ class Parameters:
             raise ValueError(f"steps={self.steps} was given; valid: 1 or more.")
 
 
-@method(name="eap-ig", kinds=("circuit",), deterministic=True, citation="arXiv:2403.17806")
+@method(
+    name="eap-ig",
+    kinds=("circuit",),
+    deterministic=True,
+    citation={
+        "author": "Hanna, Michael and Pezzelle, Sandro and Belinkov, Yonatan",
+        "title": "Have Faith in Faithfulness: Going Beyond Circuit Overlap When Finding Model Mechanisms",
+        "year": "2024",
+        "eprint": "2403.17806",
+    },
+)
 def eap_ig(problem: CircuitProblem, generator: Generator, parameters: Parameters) -> EdgeScores:
     """Score every edge from gradients along the path of inputs."""
     model, products = problem.model, EdgeProducts(problem.graph, problem.model)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mechboard.errors import UsageError
@@ -53,6 +53,7 @@ class OwnTask:
     ranked = False
     has_truth = False
     assets = ()
+    citation: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, model: Path, pairs: Path) -> None:
         self.model_folder, self.pairs_file = model, pairs

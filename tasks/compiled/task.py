@@ -8,8 +8,8 @@ the clean and of the corrupt prompt differ, +1 where the clean one is larger and
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 
@@ -26,6 +26,15 @@ from torch import Tensor
 
 Sample = tuple[list[str], list[int]]
 """A prompt and the positions at which its output is scored."""
+
+TRACR = {
+    "author": "Lindner, David and Kram{\\'a}r, J{\\'a}nos and Farquhar, Sebastian and Rahtz, Matthew and McGrath, Thomas"
+    " and Mikulik, Vladimir",
+    "title": "Tracr: Compiled Transformers as a Laboratory for Interpretability",
+    "year": "2023",
+    "eprint": "2301.05062",
+}
+"""The work that compiling programs into transformers goes back to."""
 
 _DISCOVERY, _EVALUATION, _BATCH = 64, 64, 64
 _DIFFERENT = 0.05
@@ -57,6 +66,7 @@ class CompiledTask:
     ranked: bool = True
     has_truth: bool = True
     assets: tuple[Asset, ...] = ()
+    citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
 
     @property
     def description(self) -> str:

@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 from mechboard.assets import Asset, content_hashes, require
 from mechboard.errors import AssetError
@@ -52,6 +53,12 @@ class PronounStories:
     ranked = True
     has_truth = False
     assets = (STORIES,)
+    citation: ClassVar[Mapping[str, str]] = {
+        "author": "Eldan, Ronen and Li, Yuanzhi",
+        "title": "TinyStories: How Small Can Language Models Be and Still Speak Coherent English?",
+        "year": "2023",
+        "eprint": "2305.07759",
+    }
 
     def __init__(self, *, name: str, kind: Kind, tier: Tier, summary: str) -> None:
         self.name, self.kind, self.tier, self.summary = name, kind, tier, summary

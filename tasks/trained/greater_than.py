@@ -43,4 +43,10 @@ task = TrainedTask(
     corrupt=corrupt,
     metric=probability_difference,
     targets=targets,
+    citation={
+        "author": "Hanna, Michael and Liu, Ollie and Variengien, Alexandre",
+        "title": "How does GPT-2 compute greater-than?: Interpreting mathematical abilities in a pre-trained language model",
+        "year": "2023",
+        "eprint": "2305.00586",
+    },
 )

@@ -46,4 +46,10 @@ task = TrainedTask(
     corrupt=corrupt,
     metric=logit_difference,
     targets=targets,
+    citation={
+        "author": "Olsson, Catherine and Elhage, Nelson and Nanda, Neel and others",
+        "title": "In-context Learning and Induction Heads",
+        "year": "2022",
+        "eprint": "2209.11895",
+    },
 )

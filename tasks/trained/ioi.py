@@ -40,4 +40,10 @@ task = TrainedTask(
     corrupt=corrupt,
     metric=logit_difference,
     targets=targets,
+    citation={
+        "author": "Wang, Kevin and Variengien, Alexandre and Conmy, Arthur and Shlegeris, Buck and Steinhardt, Jacob",
+        "title": "Interpretability in the Wild: a Circuit for Indirect Object Identification in GPT-2 small",
+        "year": "2022",
+        "eprint": "2211.00593",
+    },
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -40,6 +40,7 @@ class TrainedTask:
     corrupt: Callable[[Batch, torch.Generator], Batch]
     metric: Metric
     targets: Callable[[Batch, Batch], dict[str, Tensor]]
+    citation: Mapping[str, str] = field(hash=False)
     ranked: bool = True
     has_truth: bool = True
     assets: tuple[Asset, ...] = ()

@@ -1,0 +1,117 @@
+"""Circuits that were trained in: the shipped weights keep what their cards promise."""
+
+import json
+
+import pytest
+import torch
+from mechboard.graph import Graph, run_patched
+from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
+from mechboard.ground_truth.trained.patched_model import PatchedTransformer
+from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
+from mechboard.methods.activation_patching import activation_patching
+from mechboard.metrics.roc import roc
+from mechboard.registry import Registry
+
+NAMES = [name for name in Registry().plugins("task") if name.startswith("trained-")]
+
+
+def _trained(task) -> PatchedTransformer:
+    """The shipped weights in the model that training uses."""
+    behaviour, decoder = task.behaviour, task.load(0, "cpu").model
+    model = PatchedTransformer(vocabulary=len(behaviour.vocabulary), length=behaviour.length)
+    w = decoder.weights
+    with torch.no_grad():
+        for ours, theirs in (
+            (model.token, w.token),
+            (model.position, w.position),
+            (model.unembed, w.unembed),
+            (model.final_norm.weight, w.final_norm.gain),
+            (model.final_norm.bias, w.final_norm.offset),
+        ):
+            ours.copy_(theirs)
+        for block, layer in zip(model._blocks, w.layers, strict=True):
+            for ours, theirs in (
+                (block.norm1.weight, layer.attention_norm.gain),
+                (block.norm1.bias, layer.attention_norm.offset),
+                (block.qkv, torch.stack([layer.q, layer.k, layer.v])),
+                (block.qkv_bias, torch.stack([layer.q_bias, layer.k_bias, layer.v_bias])),
+                (block.o, layer.o),
+                (block.o_bias, layer.o_bias),
+                (block.norm2.weight, layer.mlp_norm.gain),
+                (block.norm2.bias, layer.mlp_norm.offset),
+                (block.w_in.weight, layer.mlp_in.T),
+                (block.w_in.bias, layer.mlp_in_bias),
+                (block.w_out.weight, layer.mlp_out.T),
+                (block.w_out.bias, layer.mlp_out_bias),
+            ):
+                ours.copy_(theirs)
+    return model.eval()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def task(request):
+    return Registry().load("task", request.param)
+
+
+def test_behaviour_interchange_and_strictness_are_what_the_card_says(task):
+    found = check(task.behaviour, _trained(task), seed=99)
+    card = json.loads((task.folder / "card.json").read_text())
+    assert set(found) == set(card["accuracy"])
+    assert min(found.values()) >= ACCEPTED
+    assert tuple(card["edges"]) == task.behaviour.edges
+
+
+def test_exact_patching_tells_the_declared_circuit_from_everything_else(task):
+    problem = task.load(1, "cpu")
+    scores = activation_patching(problem, torch.Generator()).scores
+    truth = task.truths(problem)[0].edges
+    assert roc(scores, truth).trapezoid >= 0.99
+    assert scores[truth].min() > 0
+
+
+def test_the_published_effects_are_the_effects(task):
+    published = json.loads((task.folder / "effects.json").read_text())["effects"]
+    problem = task.load(2, "cpu")
+    assert set(published) == set(problem.graph.edges)
+    scores = activation_patching(problem, torch.Generator()).scores
+    largest = max(published.values())
+    for edge in task.behaviour.edges:
+        index = problem.graph.edges.index(edge)
+        assert scores[index].item() == pytest.approx(published[edge], abs=0.2 * largest), edge
+
+
+def test_the_training_model_patches_as_the_engine_does(task):
+    model, behaviour = _trained(task), task.behaviour
+    decoder = model.decoder()
+    graph = Graph.of(decoder.config, level="head")
+    generator = torch.Generator().manual_seed(0)
+    base = behaviour.sample(16, generator)
+    corrupt = behaviour.corruptions[0](base, generator)
+    outside = outside_edges(behaviour, graph)
+    with torch.no_grad():
+        ablated = model(corrupt.tokens)[1]
+        theirs, _ = model(base.tokens, ablated=ablated, patched=outside)
+    final = run_patched(decoder, decoder.embed(base.tokens), ablated, graph.to_qkv(outside.bool()))
+    assert torch.allclose(decoder.unembed(final[:, -1]), theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=lambda b: b.name)
+def test_interchange_with_the_same_prompt_changes_nothing(behaviour):
+    base = behaviour.sample(64, torch.Generator().manual_seed(0))
+    for counterfactual in behaviour.interchange.values():
+        assert torch.equal(counterfactual(base, base), base.answer)
+
+
+def test_the_induction_corruption_never_has_the_same_answer():
+    from mechboard.tasks.trained.induction import task
+
+    targets = task.pairs(0, part="x", n=500).targets
+    assert not (targets["answer"] == targets["wrong"]).any()
+
+
+def test_training_reduces_the_loss(capsys):
+    from mechboard.ground_truth.trained.train import train
+
+    train(BEHAVIOURS["greater-than"], steps=12, seed=0, log_every=11)
+    first, last = (float(line.split()[2]) for line in capsys.readouterr().out.splitlines())
+    assert last < first
