@@ -43,40 +43,44 @@ def run_patched(
     count(forward=x.shape[0])
     graph = Graph.of(decoder.config)
     patched = (patched & graph.valid.to(patched.device)).to(x.device)
-    current = new_outputs(graph, x)
-    current[0] = x
+    change = new_outputs(graph, x)  # ablated - current output, row by row as the run goes
+    torch.sub(ablated[0], x, out=change[0])
     for index, weights in enumerate(decoder.weights.layers):
         columns, visible = graph.attention_destinations(index), graph.visible_to_attention(index)
-        inputs = _inputs(x, current, ablated, patched[:visible, columns])
-        qkv = _project_separately(decoder, index, inputs)
-        z = decoder.attend(*qkv)
-        heads = graph.head_sources(index)
+        inputs = _inputs(x, change[:visible], patched[:visible, columns])
+        z = decoder.attend(*_project_separately(decoder, index, inputs))
         per_head = torch.einsum("bshe,hed->hbsd", z, weights.o)
         if weights.o_bias is not None:
             per_head += weights.o_bias / decoder.config.n_heads
-        current[heads] = per_head
+        heads = graph.head_sources(index)
+        torch.sub(ablated[heads], per_head, out=change[heads])
         mid = x + per_head.sum(0)
         if decoder.config.has_mlp:
             column, visible = graph.mlp_destination(index), graph.visible_to_mlp(index)
             base = x if decoder.config.parallel else mid
-            read = _inputs(base, current, ablated, patched[:visible, column : column + 1])[0][0]
-            current[graph.mlp_source(index)] = decoder.mlp(index, read)
-            mid = mid + current[graph.mlp_source(index)]
+            read, _ = _inputs(base, change[:visible], patched[:visible, column : column + 1])
+            written = decoder.mlp(index, read[0])
+            row = graph.mlp_source(index)
+            torch.sub(ablated[row], written, out=change[row])
+            mid = mid + written
         x = mid
-    return _inputs(x, current, ablated, patched[:, -1:])[0][0]
+    return _inputs(x, change, patched[:, -1:])[0][0]
 
 
 def _inputs(
-    x: Tensor, current: Tensor, ablated: Tensor, patched: Bool[Tensor, "visible destinations"]
+    x: Tensor, change: Float[Tensor, "visible batch position d_model"], patched: Bool[Tensor, "visible destinations"]
 ) -> tuple[Float[Tensor, "distinct batch position d_model"], Int[Tensor, " destinations"]]:
     """The distinct inputs of a block of destinations, and which of them each destination reads."""
     distinct, which = torch.unique(patched.T, dim=0, return_inverse=True)
-    used = distinct.any(0).nonzero().squeeze(1)
-    if not len(used):
+    used = distinct.any(0)
+    if not bool(used.any()):
         return x[None], which
-    change = (ablated[used] - current[used]).flatten(1)
-    inputs = (distinct[:, used].to(x.dtype) @ change).view(-1, *x.shape)
-    return inputs.add_(x), which
+    if bool(used.all()):
+        moved = distinct.to(x.dtype) @ change.flatten(1)
+    else:
+        rows = used.nonzero().squeeze(1)
+        moved = distinct[:, rows].to(x.dtype) @ change[rows].flatten(1)
+    return moved.view(-1, *x.shape).add_(x), which
 
 
 def _project_separately(decoder: Decoder, layer: int, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
