@@ -101,7 +101,12 @@ def _task_page(board: Board, task: str) -> str:
         for label, g in rows
         if g.first.circuit
     ]
-    measures = list(dict.fromkeys(name for _, g in rows for name in g.first.measures))
+    names = dict.fromkeys(name for _, g in rows for name in g.first.measures)
+    headline = next((g.first.headline for _, g in rows if g.first.headline), None)
+    # The headline first, then what belongs to it; means of the metric last.
+    measures = sorted(
+        names, key=lambda n: (n != headline, not n.startswith("auc"), n.startswith("metric"), n == "coverage")
+    )
     return _render(
         "task.html", board=board, task=task, info=info, rows=rows, plots=plots, pictures=pictures,
         measures=measures, root="..",
@@ -113,7 +118,7 @@ def _curves(rows: Sequence[tuple[str, Group]], name: str) -> list[tuple[str, Any
 
 
 def _value(measure: MeasureRecord | None) -> str:
-    return "–" if measure is None or measure.value is None else f"{measure.value:.3f}"
+    return "–" if measure is None or measure.value is None else f"{measure.value:z.3f}"
 
 
 def _render(template: str, **context: Any) -> str:

@@ -1,0 +1,69 @@
+"""The committed records: every embedded cell is there, done, and some are run again and compared."""
+
+from pathlib import Path
+
+import pytest
+from mechboard.errors import RecordError
+from mechboard.registry import Registry
+from mechboard.store import Store
+from test_cli import bench  # noqa: F401
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+TOLERANCE = 0.02
+INSTANCES, SEEDS = 3, 5
+
+
+def _records():
+    found = [record for _, record in Store(REFERENCE).records()]
+    assert not [r for r in found if isinstance(r, RecordError)]
+    return found
+
+
+def test_every_embedded_cell_is_there_and_done():
+    registry = Registry()
+    tasks = {n: registry.load("task", n) for n in registry.load("suite", "embedded").tasks}
+    wanted = set()
+    for name in registry.plugins("method"):
+        seeds = 1 if registry.load("method", name).deterministic else SEEDS
+        wanted |= {(name, t, d, s) for t in tasks for d in range(INSTANCES) for s in range(seeds)}
+    records = {(r.cell.method, r.cell.task, r.cell.data_seed, r.cell.seed): r for r in _records()}
+    assert wanted <= set(records)
+    for key in wanted:
+        assert records[key].status == "done", key
+        assert records[key].cell.task_version == tasks[key[1]].version, key
+
+
+def test_records_were_made_by_a_clean_commit_and_hold_no_path_of_a_machine():
+    for record in _records():
+        assert record.provenance.git_commit
+        assert not record.provenance.git_dirty
+        assert "/home/" not in record.model_dump_json()
+
+
+def test_random_is_at_chance_and_the_oracle_at_one():
+    values = [r.headline_measure.value for r in _records() if r.cell.method == "random" and r.task.truths]
+    assert sum(values) / len(values) == pytest.approx(0.5, abs=0.05)
+    for record in _records():
+        if record.cell.method == "ground-truth":
+            assert record.headline_measure.value == 1.0
+
+
+@pytest.mark.parametrize(
+    "task", ["compiled-redundant", "compiled-arithmetic", "compiled-fraction", "trained-induction"]
+)
+def test_cells_that_are_run_again_agree(bench, task):  # noqa: F811
+    assert bench("run", "--method", "eap,eap-ig,ground-truth", "--task", task, "--results", "again")[0] == 0
+    again = {(r.cell.method, r.cell.task): r for _, r in Store("again").records()}
+    assert len(again) == 3
+    for record in _records():
+        key = (record.cell.method, record.cell.task)
+        if key in again and record.cell.data_seed == 0:
+            for name, measure in record.measures.items():
+                other = again[key].measures[name].value
+                assert other == pytest.approx(measure.value, abs=TOLERANCE * max(1, abs(measure.value))), (key, name)
+
+
+def test_the_folder_is_read_only_to_runs(bench):  # noqa: F811
+    code, _, err = bench("run", "--method", "eap", "--task", "compiled-fraction", "--results", REFERENCE)
+    assert code == 2
+    assert "is read-only" in err
