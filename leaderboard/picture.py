@@ -29,6 +29,9 @@ def circuit_svg(edges: Sequence[EdgeRecord], graph: GraphInfo | None, *, title: 
     """The picture. Standalone pictures carry their own style; inline ones take the page's."""
     if graph is None:
         return ""
+    nodes = {name for row in _rows(graph) for name in row}
+    # A record is a stranger's file: an edge between nodes that the graph lacks has no place in the picture.
+    edges = [e for e in edges if set(_ends(e.name)[:2]) <= nodes]
     touched = {node for e in edges for node in _ends(e.name)[:2]} | {"input", "logits"}
     places = _places(graph, touched if graph.n_layers * graph.n_heads > _ALL_NODES_UP_TO else None)
     width = max(x for x, _ in places.values()) + _NODE_W / 2 + _MARGIN
@@ -52,13 +55,18 @@ def _ends(name: str) -> tuple[str, str, str]:
     return source, node, part.rstrip(">")
 
 
-def _places(graph: GraphInfo, only: set[str] | None) -> dict[str, tuple[float, float]]:
+def _rows(graph: GraphInfo) -> list[list[str]]:
+    """Names of the nodes, from below."""
     rows = [["input"]]
     for layer in range(graph.n_layers):
         rows.append([f"a{layer}.h{head}" for head in range(graph.n_heads)])
         if graph.has_mlp:
             rows.append([f"m{layer}"])
-    rows.append(["logits"])
+    return [*rows, ["logits"]]
+
+
+def _places(graph: GraphInfo, only: set[str] | None) -> dict[str, tuple[float, float]]:
+    rows = _rows(graph)
     if only is not None:
         rows = [kept for row in rows if (kept := [name for name in row if name in only])]
     widest = max(len(row) for row in rows)

@@ -118,6 +118,16 @@ def test_chosen_rows_are_compared_and_the_view_has_a_link(page, address, browser
     other.close()
 
 
+def test_the_order_of_a_tasks_table_has_a_link_too(page, address, browser):
+    page.goto(f"{address}/tasks/fake.html")
+    page.get_by_role("button", name="Sort by Method").click()
+    page.get_by_role("button", name="Sort by Method").click()
+    other = browser.new_page()
+    other.goto(page.url)
+    assert other.locator("table.sortable tbody th a").all_text_contents() == ["odd", "drawn", "counted"]
+    other.close()
+
+
 def test_a_cell_leads_to_how_it_was_made(page):
     page.locator("#matrix td.value a").first.click()
     page.wait_for_url("**/methods/*.html#fake")

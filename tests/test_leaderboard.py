@@ -11,7 +11,7 @@ from mechboard.leaderboard.board import Board, rank_ranges
 from mechboard.leaderboard.picture import circuit_svg
 from mechboard.leaderboard.site import build_site, page_name
 from mechboard.protocols import EdgeScores, Suite
-from mechboard.records import EdgeRecord, GraphInfo
+from mechboard.records import EdgeRecord, GraphInfo, Record
 from test_runner import FakeTask, _returning, counted, drawn, run
 
 SUITE = Suite(name="s", version=1, summary="", tasks=("fake",))
@@ -143,22 +143,31 @@ def test_downloads_hold_every_number(site, records):
     assert documents[0]["measures"] == json.loads(records[0].model_dump_json())["measures"]
 
 
+def _poisoned(value, path=()):
+    """The same document with HTML in every string and every name that a plugin or a stranger may choose."""
+    if isinstance(value, dict):
+        named = path[-1:] in (("measures",), ("curves",), ("citation",), ("assets",), ("packages",), ("parameters",))
+        return {(f"{k}{EVIL}" if named else k): _poisoned(v, (*path, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_poisoned(v, path) for v in value]
+    if isinstance(value, str) and path[-1] not in ("status", "direction", "level"):
+        return value + EVIL
+    return value
+
+
 def test_text_in_records_is_shown_as_text_everywhere(records, tmp_path):
-    cell = records[0].cell.model_copy(update={"label": EVIL, "task": EVIL, "method": EVIL})
-    task = records[0].task.model_copy(update={"summary": EVIL, "description": EVIL, "citation": {"title": EVIL}})
-    method = records[0].method.model_copy(update={"summary": EVIL, "citation": {"title": EVIL}})
-    circuit = tuple(e.model_copy(update={"name": f"input->{EVIL}"}) for e in records[0].circuit[:0])
-    made = records[0].provenance.model_copy(update={"command": EVIL, "cpu": EVIL})
-    evil = records[0].model_copy(
-        update={"cell": cell, "task": task, "method": method, "circuit": circuit, "provenance": made}
-    )
-    build_site([evil], SUITE, tmp_path, unreadable=[EVIL])
-    for page in tmp_path.rglob("*.html"):
+    done, failed = (next(r for r in records if r.status == s) for s in ("done", "failed"))
+    evil = [Record.model_validate(_poisoned(json.loads(r.model_dump_json()))) for r in (done, failed)]
+    assert evil[0].measures[evil[0].headline].value is not None
+    build_site(evil, SUITE, tmp_path, unreadable=[EVIL])
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) == 5
+    for page in pages:
         checker = _check(page)
         assert checker.tags.count("script") == 1, page
         assert "<script>alert" not in page.read_text()
     rows = list(csv.reader((tmp_path / "leaderboard.csv").open()))
-    assert rows[1][0] == EVIL
+    assert rows[1][0] == f"counted{EVIL}"
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_defused():

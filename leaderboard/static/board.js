@@ -1,5 +1,5 @@
 // Sorting, filtering, comparing and curve details. Pages are complete without it.
-// The state of the index page is kept in the URL's fragment, so that every view has a link.
+// The state of a page is kept in the URL's fragment, so that every view has a link.
 "use strict";
 
 const state = new URLSearchParams(location.hash.slice(1));
@@ -35,7 +35,10 @@ const sortTable = (table, column, descending) => {
   table.tBodies[0].append(...rows.map(({ row }) => row));
 };
 
-const makeSortable = (table) => {
+const makeSortable = (table, index) => {
+  const name = table.id === "matrix" ? "sort" : `sort${index}`;
+  const known = /^(\d+)([ad])$/.exec(state.get(name) || "");
+  if (known && Number(known[1]) < table.tHead.rows[0].cells.length) sortTable(table, Number(known[1]), known[2] === "d");
   [...table.tHead.rows[0].cells].forEach((header, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -44,7 +47,7 @@ const makeSortable = (table) => {
       const was = header.getAttribute("aria-sort");
       const descending = was ? was === "ascending" : header.dataset.type === "number";
       sortTable(table, column, descending);
-      if (table.id === "matrix") remember("sort", `${column}${descending ? "d" : "a"}`);
+      remember(name, `${column}${descending ? "d" : "a"}`);
     });
     header.append(button);
   });
@@ -123,8 +126,6 @@ const bindFilters = () => {
     history.replaceState(null, "", location.pathname);
     location.reload();
   });
-  const sort = /^(\d+)([ad])$/.exec(state.get("sort") || "");
-  if (sort && Number(sort[1]) < matrix.tHead.rows[0].cells.length) sortTable(matrix, Number(sort[1]), sort[2] === "d");
   showMatrix();
 };
 
