@@ -74,10 +74,12 @@ class OwnTask:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         files = [self.model_folder / "config.json", *sorted(self.model_folder.glob("*.safetensors")), self.pairs_file]
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        # What the tokenizer made of the text, so that another tokenizer is another problem.
+        return hashes | {"token ids": hashlib.sha256(repr(self._pairs).encode()).hexdigest()}
 
     def asset_hashes(self) -> dict[str, str]:
-        """Hashes of configuration, weights and pairs."""
+        """Hashes of configuration, weights, pairs and token ids."""
         return self._hashes
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:

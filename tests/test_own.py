@@ -51,7 +51,7 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
     assert set(cells) == {"eap", "eap-ig", "activation-patching", "random"}
     assert all(c["headline"] == "cmd" and c["task"] == "own-model-pairs" for c in cells.values())
     record = json.loads((tmp_path / cells["eap"]["record"]).read_text())
-    assert set(record["provenance"]["assets"]) == {"config.json", "model.safetensors", "pairs.jsonl"}
+    assert set(record["provenance"]["assets"]) == {"config.json", "model.safetensors", "pairs.jsonl", "token ids"}
     assert not record["task"]["ranked"]
 
 

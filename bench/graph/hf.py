@@ -123,6 +123,28 @@ def _activation(name: str) -> Any:
     return _ACTIVATIONS[name]
 
 
+def _gpt2_layer(block: Any, n_heads: int, d_model: int) -> LayerWeights:
+    d_head = d_model // n_heads
+    q, k, v = block.attn.c_attn.weight.T.split(d_model)
+    q_bias, k_bias, v_bias = block.attn.c_attn.bias.split(d_model)
+    return LayerWeights(
+        attention_norm=_norm(block.ln_1),
+        q=_heads_in(q, d_head),
+        k=_heads_in(k, d_head),
+        v=_heads_in(v, d_head),
+        q_bias=_bias(q_bias, d_head),
+        k_bias=_bias(k_bias, d_head),
+        v_bias=_bias(v_bias, d_head),
+        o=block.attn.c_proj.weight.view(n_heads, d_head, d_model),
+        o_bias=block.attn.c_proj.bias,
+        mlp_norm=_norm(block.ln_2),
+        mlp_in=block.mlp.c_fc.weight,
+        mlp_in_bias=block.mlp.c_fc.bias,
+        mlp_out=block.mlp.c_proj.weight,
+        mlp_out_bias=block.mlp.c_proj.bias,
+    )
+
+
 def _read_gpt2(model: Any) -> Decoder:
     c = model.config
     if c.scale_attn_by_inverse_layer_idx or not c.scale_attn_weights or getattr(c, "add_cross_attention", False):
@@ -130,28 +152,7 @@ def _read_gpt2(model: Any) -> Decoder:
             "This GPT-2 scales attention by layer, does not scale it, or has cross-attention; not supported."
         )
     d_head = c.n_embd // c.n_head
-    layers = []
-    for block in model.transformer.h:
-        q, k, v = block.attn.c_attn.weight.T.split(c.n_embd)
-        q_bias, k_bias, v_bias = block.attn.c_attn.bias.split(c.n_embd)
-        layers.append(
-            LayerWeights(
-                attention_norm=_norm(block.ln_1),
-                q=_heads_in(q, d_head),
-                k=_heads_in(k, d_head),
-                v=_heads_in(v, d_head),
-                q_bias=_bias(q_bias, d_head),
-                k_bias=_bias(k_bias, d_head),
-                v_bias=_bias(v_bias, d_head),
-                o=block.attn.c_proj.weight.view(c.n_head, d_head, c.n_embd),
-                o_bias=block.attn.c_proj.bias,
-                mlp_norm=_norm(block.ln_2),
-                mlp_in=block.mlp.c_fc.weight,
-                mlp_in_bias=block.mlp.c_fc.bias,
-                mlp_out=block.mlp.c_proj.weight,
-                mlp_out_bias=block.mlp.c_proj.bias,
-            )
-        )
+    layers = [_gpt2_layer(block, c.n_head, c.n_embd) for block in model.transformer.h]
     config = DecoderConfig(
         n_layers=c.n_layer,
         n_heads=c.n_head,
@@ -188,33 +189,34 @@ def _rotary(module: Any, config: Any) -> Tensor:
     return frequencies.float()
 
 
+def _neox_layer(block: Any, n_heads: int, d_model: int) -> LayerWeights:
+    d_head = d_model // n_heads
+    # Rows of the fused matrix are head-major: each head's q, k and v follow one another.
+    fused = block.attention.query_key_value
+    qkv = fused.weight.view(n_heads, 3, d_head, d_model)
+    bias = None if fused.bias is None else fused.bias.view(n_heads, 3, d_head)
+    return LayerWeights(
+        attention_norm=_norm(block.input_layernorm),
+        q=qkv[:, 0].transpose(1, 2),
+        k=qkv[:, 1].transpose(1, 2),
+        v=qkv[:, 2].transpose(1, 2),
+        q_bias=None if bias is None else bias[:, 0],
+        k_bias=None if bias is None else bias[:, 1],
+        v_bias=None if bias is None else bias[:, 2],
+        o=_heads_out(block.attention.dense.weight, d_head),
+        o_bias=block.attention.dense.bias,
+        mlp_norm=_norm(block.post_attention_layernorm),
+        mlp_in=block.mlp.dense_h_to_4h.weight.T,
+        mlp_in_bias=block.mlp.dense_h_to_4h.bias,
+        mlp_out=block.mlp.dense_4h_to_h.weight.T,
+        mlp_out_bias=block.mlp.dense_4h_to_h.bias,
+    )
+
+
 def _read_neox(model: Any) -> Decoder:
     c = model.config
     d_head = c.hidden_size // c.num_attention_heads
-    layers = []
-    for block in model.gpt_neox.layers:
-        # Rows of the fused matrix are head-major: each head's q, k and v follow one another.
-        fused = block.attention.query_key_value
-        qkv = fused.weight.view(c.num_attention_heads, 3, d_head, c.hidden_size)
-        bias = None if fused.bias is None else fused.bias.view(c.num_attention_heads, 3, d_head)
-        layers.append(
-            LayerWeights(
-                attention_norm=_norm(block.input_layernorm),
-                q=qkv[:, 0].transpose(1, 2),
-                k=qkv[:, 1].transpose(1, 2),
-                v=qkv[:, 2].transpose(1, 2),
-                q_bias=None if bias is None else bias[:, 0],
-                k_bias=None if bias is None else bias[:, 1],
-                v_bias=None if bias is None else bias[:, 2],
-                o=_heads_out(block.attention.dense.weight, d_head),
-                o_bias=block.attention.dense.bias,
-                mlp_norm=_norm(block.post_attention_layernorm),
-                mlp_in=block.mlp.dense_h_to_4h.weight.T,
-                mlp_in_bias=block.mlp.dense_h_to_4h.bias,
-                mlp_out=block.mlp.dense_4h_to_h.weight.T,
-                mlp_out_bias=block.mlp.dense_4h_to_h.bias,
-            )
-        )
+    layers = [_neox_layer(block, c.num_attention_heads, c.hidden_size) for block in model.gpt_neox.layers]
     frequencies = _rotary(model.gpt_neox.rotary_emb, c)
     config = DecoderConfig(
         n_layers=c.num_hidden_layers,
@@ -245,6 +247,29 @@ def _read_neox(model: Any) -> Decoder:
     return _finish(config, weights, "neox")
 
 
+def _llama_layer(block: Any, d_head: int) -> LayerWeights:
+    attention, mlp = block.self_attn, block.mlp
+    q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
+    return LayerWeights(
+        attention_norm=NormWeights(block.input_layernorm.weight),
+        q=_heads_in(q.weight, d_head),
+        k=_heads_in(k.weight, d_head),
+        v=_heads_in(v.weight, d_head),
+        q_bias=_bias(q.bias, d_head),
+        k_bias=_bias(k.bias, d_head),
+        v_bias=_bias(v.bias, d_head),
+        o=_heads_out(attention.o_proj.weight, d_head),
+        o_bias=attention.o_proj.bias,
+        mlp_norm=NormWeights(block.post_attention_layernorm.weight),
+        mlp_in=mlp.up_proj.weight.T,
+        mlp_in_bias=mlp.up_proj.bias,
+        mlp_gate=mlp.gate_proj.weight.T,
+        mlp_gate_bias=mlp.gate_proj.bias,
+        mlp_out=mlp.down_proj.weight.T,
+        mlp_out_bias=mlp.down_proj.bias,
+    )
+
+
 def _read_llama(model: Any) -> Decoder:
     c = model.config
     if getattr(c, "use_sliding_window", False) or (
@@ -254,30 +279,7 @@ def _read_llama(model: Any) -> Decoder:
             "This checkpoint attends in a sliding window, which the decoder does not compute; not supported."
         )
     d_head = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    layers = []
-    for block in model.model.layers:
-        attention, mlp = block.self_attn, block.mlp
-        q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
-        layers.append(
-            LayerWeights(
-                attention_norm=NormWeights(block.input_layernorm.weight),
-                q=_heads_in(q.weight, d_head),
-                k=_heads_in(k.weight, d_head),
-                v=_heads_in(v.weight, d_head),
-                q_bias=_bias(q.bias, d_head),
-                k_bias=_bias(k.bias, d_head),
-                v_bias=_bias(v.bias, d_head),
-                o=_heads_out(attention.o_proj.weight, d_head),
-                o_bias=attention.o_proj.bias,
-                mlp_norm=NormWeights(block.post_attention_layernorm.weight),
-                mlp_in=mlp.up_proj.weight.T,
-                mlp_in_bias=mlp.up_proj.bias,
-                mlp_gate=mlp.gate_proj.weight.T,
-                mlp_gate_bias=mlp.gate_proj.bias,
-                mlp_out=mlp.down_proj.weight.T,
-                mlp_out_bias=mlp.down_proj.bias,
-            )
-        )
+    layers = [_llama_layer(block, d_head) for block in model.model.layers]
     frequencies = _rotary(model.model.rotary_emb, c)
     config = DecoderConfig(
         n_layers=c.num_hidden_layers,

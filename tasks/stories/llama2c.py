@@ -65,15 +65,21 @@ def convert(source: Path, target: Path) -> None:
             block + "mlp.down_proj.weight": arrays["down"][i],
             block + "mlp.up_proj.weight": arrays["up"][i],
         }
-    config = {
+    config = _config(dim, hidden, layers, heads, kv_heads, vocabulary, positions, tied=tied)
+    (target / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    save_file({name: t.contiguous() for name, t in tensors.items()}, target / "model.safetensors", {"format": "pt"})
+
+
+def _config(
+    dim: int, hidden: int, layers: int, heads: int, kv_heads: int, vocabulary: int, positions: int, *, tied: bool
+) -> dict[str, object]:
+    return {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": dim, "intermediate_size": hidden,
-        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": d_head,
+        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": dim // heads,
         "vocab_size": vocabulary, "max_position_embeddings": positions, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "tie_word_embeddings": tied,
         "bos_token_id": 1, "eos_token_id": 2, "dtype": "float32",
     }  # fmt: skip
-    (target / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    save_file({name: t.contiguous() for name, t in tensors.items()}, target / "model.safetensors", {"format": "pt"})
 
 
 def _split(flat: Tensor, shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, Tensor]]:
