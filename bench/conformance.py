@@ -14,13 +14,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from mechboard.errors import InvalidSolution
 from mechboard.graph import Graph
 from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Method, Task
 from mechboard.registry import Registry
 from mechboard.runner import validated
-from torch import Tensor
 
 _TASK = "compiled-brackets"
 _ROUNDING = 1e-4

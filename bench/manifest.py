@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from mechboard.errors import RecordError
 from mechboard.plan import Plan
 from mechboard.records import Cell
 from mechboard.store import RUNS, Store, write_atomically
-from pydantic import ValidationError
 
 
 def write_manifest(store: Store, plan: Plan) -> Path:

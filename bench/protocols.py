@@ -17,9 +17,10 @@ from mechboard.errors import PluginError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+    from torch import Generator, Tensor
+
     from mechboard.assets import Asset
     from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
-    from torch import Generator, Tensor
 
 Kind = Literal["circuit"]
 Tier = Literal["embedded", "paper"]
@@ -258,7 +259,7 @@ def _parameters_of(name: str, function: MethodFunction) -> type[Any]:
         raise PluginError(f"Method {name!r} takes {len(arguments)} arguments; valid: (problem, generator, parameters).")
     annotation: Any = arguments[2].annotation
     if isinstance(annotation, str):
-        annotation = function.__globals__.get(annotation)
+        annotation = inspect.unwrap(function).__globals__.get(annotation)
     if not (isinstance(annotation, type) and is_dataclass(annotation)) or any(
         f.default is MISSING for f in fields(annotation)
     ):

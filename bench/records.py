@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from mechboard.errors import RecordError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mechboard.errors import RecordError
 
 SCHEMA_VERSION: Literal[1] = 1
 Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted"]

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
+
 from mechboard import identity, provenance
 from mechboard.errors import InvalidSolution, RecordError
 from mechboard.graph import Cost, counting

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
 from mechboard.graph import Ablation, Decoder, DecoderConfig, Graph, PromptPairs
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.methods.eap import eap

@@ -12,6 +12,7 @@ import json
 from dataclasses import replace
 
 import torch
+
 from mechboard.graph import Ablation
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.roc import roc

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from mechboard import __version__
 from mechboard.leaderboard.board import Board, Group
 from mechboard.leaderboard.picture import circuit_svg

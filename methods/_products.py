@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from mechboard.graph import Decoder, Graph
 from mechboard.graph.trace import InputGradients
-from torch import Tensor
 
 
 class EdgeProducts:

@@ -14,9 +14,10 @@ Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for
 from __future__ import annotations
 
 import torch
+from torch import Generator
+
 from mechboard.graph import metric_values, patch_each_edge
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
-from torch import Generator
 
 
 @method(

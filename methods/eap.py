@@ -17,10 +17,11 @@ Source: Syed, Rager, Conmy 2023, "Attribution patching outperforms automated cir
 
 from __future__ import annotations
 
+from torch import Generator
+
 from mechboard.graph import input_gradients, metric_gradient, record_tape
 from mechboard.methods._products import EdgeProducts
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
-from torch import Generator
 
 
 @method(

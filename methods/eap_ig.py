@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Generator
+
 from mechboard.graph import input_gradients, metric_gradient, record_outputs, record_tape
 from mechboard.methods._products import EdgeProducts
 from mechboard.protocols import CircuitProblem, EdgeScores, method
-from torch import Generator
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ Cost: nothing. Limits: it is shown the task's first truth; a task without one ca
 
 from __future__ import annotations
 
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 from torch import Generator
+
+from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 
 
 @method(name="ground-truth", kinds=("circuit",), deterministic=True, sees=("truth",))

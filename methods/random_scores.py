@@ -7,8 +7,9 @@ Cost: nothing. Mean AUC is 0.5; the spread around it is the noise floor of a tas
 from __future__ import annotations
 
 import torch
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 from torch import Generator
+
+from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 
 
 @method(name="random", kinds=("circuit",), deterministic=False)

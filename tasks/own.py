@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, ClassVar
 
 import torch
+
 from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint

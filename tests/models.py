@@ -1,6 +1,7 @@
 """Small random models of every family that the decoder knows, and problems on them."""
 
 import torch
+
 from mechboard.graph import Ablation, Decoder, DecoderConfig, Graph, PromptPairs
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.metrics.answers import logit_difference

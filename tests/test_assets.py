@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from test_cli import bench  # noqa: F401
+
 from mechboard.assets import LOCK, Asset, content_hashes, locate, pull, require
 from mechboard.errors import AssetError, ModelError
 from mechboard.graph.hf import load_checkpoint
 from mechboard.tasks.stories.llama2c import convert
-from safetensors.torch import load_file
-from test_cli import bench  # noqa: F401
 
 
 def _copy(downloaded, target):

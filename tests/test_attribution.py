@@ -2,12 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from models import FAMILIES, random_problem
+
 from mechboard.graph import counting, metric_values, record_outputs, run_patched
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import Parameters, eap_ig
 from mechboard.metrics.answers import linear_readout
-from models import FAMILIES, random_problem
 
 G = torch.Generator()
 METHODS = [eap, eap_ig, activation_patching]

@@ -4,11 +4,12 @@ from importlib.metadata import version
 
 import pytest
 import torch
+from models import random_problem
+
 from mechboard.graph import Graph
 from mechboard.graph.bridge import to_bridge
 from mechboard.graph.hf import load_checkpoint
 from mechboard.methods.eap import eap
-from models import random_problem
 
 TRANSFORMER_LENS = int(version("transformer-lens").partition(".")[0])
 
@@ -113,8 +114,9 @@ def test_the_bridge_of_stories260k_computes_the_same_logits(stories):
 @pytest.mark.skipif(TRANSFORMER_LENS < 4, reason="edge attribution comes with TransformerLens 4; .ci/run has it")
 def test_transformer_lens_4_agrees_at_the_corrupt_point():
     """Its edge scores are per position, with the gradient at the corrupt run, one example at a time."""
-    from mechboard.methods.eap_ig import Parameters, eap_ig
     from tl4_witness import edge_scores_at_corrupt_point
+
+    from mechboard.methods.eap_ig import Parameters, eap_ig
 
     problem = random_problem("gpt2", dtype=torch.float32)
     # One step of eap-ig takes the gradient at the ablated input alone.

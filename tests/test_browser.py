@@ -10,9 +10,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from mechboard.leaderboard.site import build_site
 from test_leaderboard import SUITE
 from test_runner import FakeTask, _returning, counted, drawn, run
+
+from mechboard.leaderboard.site import build_site
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("MECHBOARD_CHROMIUM") or next(

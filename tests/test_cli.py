@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mechboard.cli as cli
 import pytest
+
+import mechboard.cli as cli
 
 ROOT = Path(__file__).parent.parent
 CHEAP = ["--task", "compiled-brackets"]

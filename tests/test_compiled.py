@@ -5,6 +5,7 @@ The proof runs in float64, where a subspace that is not read leaks 1e-7 (the wei
 
 import pytest
 import torch
+
 from mechboard.graph import Ablation, patch_each_edge, run_patched
 from mechboard.registry import Registry
 from mechboard.tasks.compiled.compiler import GAP

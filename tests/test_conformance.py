@@ -4,11 +4,12 @@ import json
 
 import pytest
 import torch
+from test_cli import bench  # noqa: F401
+
 from mechboard.conformance import CHECKS, conformance_test, run_checks
 from mechboard.methods.eap import eap
 from mechboard.protocols import EdgeScores, NoParameters, method
 from mechboard.registry import Registry
-from test_cli import bench  # noqa: F401
 
 test_eap_conforms = conformance_test("eap")
 

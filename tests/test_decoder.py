@@ -1,9 +1,10 @@
 import pytest
 import torch
-from mechboard.errors import UsageError
-from mechboard.graph import Graph, record_outputs
 from models import FAMILIES, random_decoder, random_pairs
 from naive import rerun
+
+from mechboard.errors import UsageError
+from mechboard.graph import Graph, record_outputs
 
 
 @pytest.mark.parametrize("family", FAMILIES)

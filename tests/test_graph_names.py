@@ -2,6 +2,7 @@ import json
 from importlib.resources import files
 
 import pytest
+
 from mechboard.errors import UsageError
 from mechboard.graph import Graph
 

@@ -1,11 +1,12 @@
 import pytest
 import torch
 import transformers as hf
+from models import random_decoder, random_pairs
+
 from mechboard.errors import ModelError
 from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
 from mechboard.graph.hf import from_huggingface, load_checkpoint
-from models import random_decoder, random_pairs
 
 SMALL = {"vocab_size": 23, "bos_token_id": None, "eos_token_id": None}
 MODERN = SMALL | {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 40, "max_position_embeddings": 32}

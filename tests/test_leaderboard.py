@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
+from test_runner import FakeTask, _returning, counted, drawn, run
+
 from mechboard.leaderboard.board import Board, rank_ranges
 from mechboard.leaderboard.picture import circuit_svg
 from mechboard.leaderboard.site import build_site, page_name
 from mechboard.protocols import EdgeScores, Suite
 from mechboard.records import EdgeRecord, GraphInfo, Record
-from test_runner import FakeTask, _returning, counted, drawn, run
 
 SUITE = Suite(name="s", version=1, summary="", tasks=("fake",))
 EVIL = "<script>alert(1)</script>\"'&=1+1"

@@ -4,13 +4,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
 from mechboard.errors import UsageError
 from mechboard.metrics.circuit import circuit_metrics, evaluate_edges
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import Truth
-from sklearn.metrics import roc_auc_score
 
 
 @given(st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=3, max_size=60))

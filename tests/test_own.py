@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 import transformers as hf
+from test_cli import bench  # noqa: F401
+
 from mechboard.errors import ModelError, UsageError
 from mechboard.graph import metric_values
 from mechboard.tasks.own import OwnTask
-from test_cli import bench  # noqa: F401
 
 GOOD = {"clean": [1, 2, 3], "corrupt": [1, 4, 3], "answer": 5, "wrong": 6}
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from models import FAMILIES, random_decoder, random_pairs, random_problem
+from naive import rerun
+
 from mechboard.graph import Ablation, Graph, metric_values, patch_each_edge, record_outputs, run_patched
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.answers import logit_difference
-from models import FAMILIES, random_decoder, random_pairs, random_problem
-from naive import rerun
 
 
 def _setting(family):

@@ -9,6 +9,7 @@ import venv
 from pathlib import Path
 
 import pytest
+
 from mechboard.scaffold import write_method_package
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "edge-bound"

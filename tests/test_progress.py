@@ -6,8 +6,9 @@ import pty
 import subprocess
 import sys
 
-from mechboard.cli.progress import _duration
 from test_cli import CHEAP, bench  # noqa: F401
+
+from mechboard.cli.progress import _duration
 
 
 def test_plain_lines_where_there_is_no_terminal(bench):  # noqa: F811

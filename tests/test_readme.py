@@ -4,8 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-import mechboard.cli as cli
 from test_cli import bench  # noqa: F401
+
+import mechboard.cli as cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from test_cli import bench  # noqa: F401
+
 from mechboard.errors import RecordError
 from mechboard.registry import Registry
 from mechboard.store import Store
-from test_cli import bench  # noqa: F401
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 TOLERANCE = 0.02

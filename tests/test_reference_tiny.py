@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from mechboard.graph import Ablation, Graph, PromptPairs, metric_values, run_patched
 from mechboard.graph.tl_weights import from_transformer_lens
 from mechboard.methods.activation_patching import activation_patching
@@ -15,7 +17,6 @@ from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import eap_ig
 from mechboard.metrics.answers import logit_difference
 from mechboard.protocols import CircuitProblem
-from safetensors.torch import load_file
 
 TINY = Path(__file__).parent / "data" / "tiny"
 REFERENCE = json.loads((TINY / "scores.json").read_text())

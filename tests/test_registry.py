@@ -2,8 +2,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mechboard.registry as registry_module
 import pytest
+
+import mechboard.registry as registry_module
 from mechboard.errors import PluginError, SelectionError, UsageError
 from mechboard.registry import Plugin, Registry
 from mechboard.selection import select

@@ -3,16 +3,17 @@
 import json
 from dataclasses import dataclass, replace
 
-import mechboard.identity as identity
 import pytest
 import torch
+from models import random_problem
+
+import mechboard.identity as identity
 from mechboard.errors import RecordError, StoreError
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.plan import make_plan
 from mechboard.protocols import EdgeScores, NoParameters, Truth, method
 from mechboard.runner import Runner
 from mechboard.store import Store, read_record
-from models import random_problem
 
 
 class Quiet:

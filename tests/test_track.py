@@ -5,11 +5,12 @@ import json
 import struct
 
 import pytest
+from test_cli import CHEAP, bench  # noqa: F401
+from test_runner import Quiet, counted, drawn, run
+
 from mechboard.runner import Runner
 from mechboard.store import Store
 from mechboard.track import WandbTracker
-from test_cli import CHEAP, bench  # noqa: F401
-from test_runner import Quiet, counted, drawn, run
 
 wandb = pytest.importorskip("wandb")
 
@@ -65,8 +66,9 @@ def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monke
 
 
 def _run_with_tracker(tmp_path, methods):
-    from mechboard.plan import make_plan
     from test_runner import FakeTask
+
+    from mechboard.plan import make_plan
 
     warnings, store = [], Store(tmp_path)
     tracker = WandbTracker("offline", store, warnings.append)

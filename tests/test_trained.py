@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+
 from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer

@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 
 import click
+
 from mechboard import __version__
 from mechboard.errors import BenchError
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+
 from mechboard import cli
 from mechboard.cli.options import json_option, plugin_option
 from mechboard.registry import Registry

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from mechboard import cli
 from mechboard.cli.options import json_option
 

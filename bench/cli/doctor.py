@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
+
 from mechboard import cli
 from mechboard.cli.options import json_option, results_option
 from mechboard.errors import BenchError

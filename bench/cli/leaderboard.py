@@ -7,6 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
+
 from mechboard import cli
 from mechboard.cli.options import results_option
 from mechboard.errors import RecordError, UsageError

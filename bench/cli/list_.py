@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from mechboard.cli.options import json_option, plugin_option
 from mechboard.errors import PluginError
 from mechboard.registry import GROUPS, Registry

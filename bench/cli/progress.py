@@ -17,14 +17,15 @@ import time
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from mechboard.plan import PlannedCell
-from mechboard.records import Record
-from mechboard.runner import Observer, Outcome
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from mechboard.plan import PlannedCell
+from mechboard.records import Record
+from mechboard.runner import Observer, Outcome
 
 Mode = Literal["auto", "live", "plain", "quiet", "jsonl"]
 _STYLES = {"done": "green", "cached": "dim", "rescored": "cyan"}

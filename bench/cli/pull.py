@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+
 from mechboard.errors import PluginError, unknown
 from mechboard.registry import Registry
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 import click
+
 from mechboard import cli
 from mechboard.cli.options import json_option, plugin_option, results_option
 from mechboard.errors import PluginError, UsageError

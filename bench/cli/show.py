@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from mechboard.cli.options import plugin_option, results_option
 from mechboard.errors import UsageError, unknown
 from mechboard.registry import Registry
@@ -85,10 +86,11 @@ def _show_record(record: Record, path: Path, top: int | None, export: str | None
 
 def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
     """The `top` strongest edges, from the scores beside the record."""
+    from safetensors.torch import load_file
+
     from mechboard.graph import Graph
     from mechboard.metrics.ranking import ranking
     from mechboard.records import EdgeRecord
-    from safetensors.torch import load_file
 
     beside, graph = path.with_suffix(".safetensors"), record.task.graph
     if graph is None or not beside.is_file():

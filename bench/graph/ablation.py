@@ -12,12 +12,13 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from mechboard.errors import UsageError
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.nodes import Graph
 from mechboard.graph.prompts import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
-from torch import Tensor
 
 AblationKind = Literal["resample", "mean", "mean-global", "zero"]
 

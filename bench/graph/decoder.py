@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
+
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import count
 from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast
-from torch import Tensor
 
 
 class Decoder:

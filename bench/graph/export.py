@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from mechboard.errors import ModelError
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import LayerWeights, NormWeights
-from torch import Tensor, nn
 
 _GPT2_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_new", "relu": "relu", "silu": "silu"}
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from mechboard.errors import ModelError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
-from torch import Tensor
 
 _CHECK_TOKENS = 12
 _TOLERANCE = 2e-4

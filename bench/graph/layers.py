@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from torch import Tensor
+
 from mechboard.graph.config import Activation, DecoderConfig, Norm
 from mechboard.graph.weights import NormWeights
-from torch import Tensor
 
 
 class Normalised(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.prompts import Metric, PromptPairs, read
-from torch import Tensor
 
 
 @torch.no_grad()

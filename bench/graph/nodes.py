@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
-from torch import Tensor
 
 Level = Literal["qkv", "head"]
 
@@ -36,8 +37,6 @@ class Graph:
     """
 
     def __init__(self, *, n_layers: int, n_heads: int, has_mlp: bool, parallel: bool, level: Level = "qkv") -> None:
-        if level not in get_args(Level):
-            raise UsageError(f"Graph level {level!r} was given; valid: {', '.join(get_args(Level))}.")
         self.level: Level = level
         self.n_layers = n_layers
         self.n_heads = n_heads

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.layers import apply_gain
 from mechboard.graph.nodes import Graph
 from mechboard.graph.trace import new_outputs, record_outputs
-from torch import Tensor
 
 
 @torch.no_grad()

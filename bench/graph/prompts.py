@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from mechboard.errors import UsageError
 from torch import Tensor
+
+from mechboard.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class PromptPairs:
         )
 
 
+@runtime_checkable
 class Metric(Protocol):
     """What a task measures on the logits: one number per prompt, higher where the behaviour is stronger."""
 

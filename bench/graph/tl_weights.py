@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from mechboard.errors import ModelError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
-from torch import Tensor
 
 _NORMS = {"LN": "layer", "LNPre": "layer", "RMS": "rms", "RMSPre": "rms", None: "none"}
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_new", "relu": "relu", "silu": "silu", None: "relu"}

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.layers import Normalised, apply_gain, normalise_backward
 from mechboard.graph.nodes import Graph
 from mechboard.graph.weights import NormWeights
-from torch import Tensor
 
 
 @dataclass
@@ -219,5 +220,5 @@ def _head_gradients(decoder: Decoder, index: int, layer: _LayerTape, above: Tens
     return at_inputs.view(-1, batch, position, d_model)
 
 
-def _by_head(qkv: tuple[Tensor, ...]) -> Float[Tensor, "3*heads rows d_head"]:
+def _by_head(qkv: tuple[Tensor, ...]) -> Float[Tensor, "q_k_and_v rows d_head"]:
     return torch.cat(qkv, dim=2).flatten(0, 1).transpose(0, 1).contiguous()

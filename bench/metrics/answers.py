@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from mechboard.graph.prompts import PromptPairs
 from torch import Tensor
+
+from mechboard.graph.prompts import PromptPairs
 
 
 def logit_difference(

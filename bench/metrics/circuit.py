@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
+
 from mechboard.graph import PromptPairs, metric_values, run_patched
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Curve, Evaluation, FoundEdge, Measure, Truth
-from torch import Tensor
 
 _SHOWN_WITHOUT_TRUTH = 30
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
+
 from mechboard.errors import UsageError
 from mechboard.metrics.ranking import strength
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import math
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from torch import Tensor, nn
+
 from mechboard.graph import Decoder, DecoderConfig
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
-from torch import Tensor, nn
 
 Nodes = Float[Tensor, "sources batch position d_model"]
 

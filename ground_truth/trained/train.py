@@ -22,11 +22,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS, Batch, Behaviour
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
-from torch import Tensor
 
 _BATCH, _RATE, _WARMUP = 192, 2e-3, 100
 _CHECK = 2048

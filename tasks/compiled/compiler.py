@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from mechboard.graph import Decoder, DecoderConfig
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.tasks.compiled.language import Head, Mlp, Program
-from torch import Tensor
 
 GAP = 10.0
 _HEAD_JUNK, _MLP_JUNK, _MLP_DISTRACTORS = 3, 4, 12

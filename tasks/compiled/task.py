@@ -14,6 +14,8 @@ from functools import lru_cache
 from random import Random
 
 import torch
+from torch import Tensor
+
 from mechboard.assets import Asset
 from mechboard.graph import Ablation, AblationKind, Graph, PromptPairs
 from mechboard.metrics.answers import linear_readout
@@ -22,7 +24,6 @@ from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Ti
 from mechboard.tasks.compiled.compiler import Compiled, compile_program
 from mechboard.tasks.compiled.language import Program
 from mechboard.tasks.compiled.truth import true_edges
-from torch import Tensor
 
 Sample = tuple[list[str], list[int]]
 """A prompt and the positions at which its output is scored."""

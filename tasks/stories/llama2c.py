@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from mechboard.errors import ModelError
 from safetensors.torch import save_file
 from torch import Tensor
+
+from mechboard.errors import ModelError
 
 _HEADER = struct.Struct("7i")
 

@@ -12,10 +12,11 @@ a softmax over the whole vocabulary. Corrupt: the same sentence with another yea
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from mechboard.ground_truth.trained.behaviours import GREATER_THAN, Batch
 from mechboard.metrics.answers import probability_difference
 from mechboard.tasks.trained.task import TrainedTask
-from torch import Tensor
 
 _N_YEARS = 20
 

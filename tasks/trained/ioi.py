@@ -13,10 +13,11 @@ Corrupt: another prompt with other names. Ablation: resample.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from mechboard.ground_truth.trained.behaviours import IOI, Batch
 from mechboard.metrics.answers import logit_difference
 from mechboard.tasks.trained.task import TrainedTask
-from torch import Tensor
 
 
 def corrupt(clean: Batch, generator: torch.Generator) -> Batch:

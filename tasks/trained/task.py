@@ -16,13 +16,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
-from torch import Tensor
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
 
