@@ -185,7 +185,8 @@ MethodFunction = Callable[["CircuitProblem", "Generator", Any], EdgeScores]
 class Method:
     """A method as the harness sees it: a function and what it declares about itself.
 
-    `sees` lists what it may see beyond the problem; a method that sees "truth" is a reference row and never ranked.
+    `sees` lists what it may see beyond the problem. A `reference` stands in tables for orientation and is never
+    ranked; a method that sees anything beyond the problem always is one.
     A method that declares itself deterministic runs one seed.
     """
 
@@ -193,6 +194,7 @@ class Method:
     kinds: frozenset[str]
     sees: frozenset[str]
     deterministic: bool
+    reference: bool
     summary: str
     citation: Mapping[str, str]
     function: MethodFunction
@@ -201,11 +203,6 @@ class Method:
     def __call__(self, problem: CircuitProblem, generator: Generator, parameters: Any = None) -> EdgeScores:
         """Solve a problem; `parameters` defaults to the method's own defaults."""
         return self.function(problem, generator, self.parameters() if parameters is None else parameters)
-
-    @property
-    def reference(self) -> bool:
-        """Whether the method stands in tables for orientation only."""
-        return bool(self.sees) or self.name == "random"
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -219,6 +216,7 @@ def method(
     kinds: tuple[Kind, ...],
     deterministic: bool,
     sees: tuple[Literal["truth"], ...] = (),
+    reference: bool = False,
     citation: Mapping[str, str] | None = None,
 ) -> Callable[[MethodFunction], Method]:
     """Declare a function `f(problem, generator, parameters)` as a method.
@@ -239,6 +237,7 @@ def method(
             kinds=frozenset(kinds),
             sees=frozenset(sees),
             deterministic=deterministic,
+            reference=reference or bool(sees),
             summary=_summary(function),
             citation=dict(citation or {}),
             function=function,

@@ -12,7 +12,7 @@ from torch import Generator
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 
 
-@method(name="random", kinds=("circuit",), deterministic=False)
+@method(name="random", kinds=("circuit",), deterministic=False, reference=True)
 def random_scores(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
     """Draw a score for every edge."""
     return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))
