@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
@@ -149,7 +149,6 @@ class Board:
     groups: dict[tuple[str, str], Group]
     suite: Suite
     unreadable: tuple[str, ...] = ()
-    _standings: list[Standing] = field(default_factory=list)
 
     @classmethod
     def of(cls, records: Iterable[Record], suite: Suite, unreadable: Sequence[str] = ()) -> Board:
@@ -174,7 +173,7 @@ class Board:
         found = [self._standing(label) for label in labels]
         ranked = [s.label for s in found if not s.reference and not s.partial and s.score is not None]
         ranges = rank_ranges({label: self._task_scores(label) for label in ranked})
-        found = [Standing(**{**vars(s), "rank": ranges.get(s.label)}) for s in found]
+        found = [replace(s, rank=ranges.get(s.label)) for s in found]
         return sorted(found, key=lambda s: (s.rank is None, s.rank or (0, 0), s.partial, -(s.score or 0.0), s.label))
 
     def of_task(self, task: str) -> list[tuple[str, Group]]:

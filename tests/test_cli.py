@@ -267,3 +267,40 @@ def test_interrupting_a_run_exits_130_and_keeps_what_is_done(tmp_path):
     assert running.wait(timeout=60) == 130
     statuses = {p.parts[-4]: json.loads(p.read_text())["status"] for p in tmp_path.rglob("seed-0.json")}
     assert statuses == {"eap": "done", "slow": "interrupted"}
+
+
+def test_the_leaderboard_is_built_and_served(bench, tmp_path):
+    import signal
+    import urllib.request
+
+    bench("run", "--method", "eap", *CHEAP, "--results", "r")
+    code, out, _ = bench("leaderboard", "build", "--results", "r", "--out", "built")
+    assert code == 0
+    assert "1 records -> built/index.html" in out
+    command = [
+        sys.executable,
+        "-m",
+        "mechboard",
+        "leaderboard",
+        "serve",
+        "--results",
+        "r",
+        "--out",
+        "served",
+        "--port",
+        "0",
+    ]
+    serving = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    [address] = re.findall(r"http://127.0.0.1:\d+/", serving.stdout.readline())
+    with urllib.request.urlopen(address + "index.html") as answer:
+        assert "compiled-brackets" in answer.read().decode()
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait(timeout=30) == 0
+
+
+def test_a_folder_without_a_readable_record_makes_no_site(bench):
+    Path("empty").mkdir()
+    code, _, err = bench("leaderboard", "build", "--results", "empty")
+    assert code == 4
+    assert "holds no readable record" in err
+    assert not Path("site").exists()

@@ -21,6 +21,7 @@ def command() -> None:
 
 
 def _build(results: Path | None, out: Path | None, suite: str) -> tuple[Path, int]:
+    """Write the site; returns its folder and the number of records, 0 (said on standard error) if there are none."""
     from mechboard.leaderboard.site import build_site
     from mechboard.store import Store, default_results
 
@@ -33,6 +34,9 @@ def _build(results: Path | None, out: Path | None, suite: str) -> tuple[Path, in
         else:
             records.append(record)
     if not records:
+        click.echo(
+            f"error: {store.root} holds no readable record; `bench run --method eap --task all` makes some.", err=True
+        )
         return store.root, 0
     target = out or Path("site")
     chosen: Suite = Registry().load("suite", suite)
@@ -56,9 +60,6 @@ def build(results: Path | None, out: Path | None, suite: str) -> int:
     """Write the site."""
     target, count = _build(results, out, suite)
     if not count:
-        click.echo(
-            f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True
-        )
         return cli.NOTHING
     click.echo(f"{count} records -> {target / 'index.html'}")
     return cli.OK
@@ -73,9 +74,6 @@ def serve(results: Path | None, out: Path | None, suite: str, port: int) -> int:
     """Build the site and serve it on this machine until interrupted."""
     target, count = _build(results, out, suite)
     if not count:
-        click.echo(
-            f"error: {target} holds no readable record; `bench run --method eap --task all` makes some.", err=True
-        )
         return cli.NOTHING
     handler = partial(SimpleHTTPRequestHandler, directory=str(target))
     try:
