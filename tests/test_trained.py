@@ -116,3 +116,7 @@ def test_training_reduces_the_loss(capsys):
     train(BEHAVIOURS["greater-than"], steps=12, seed=0, log_every=11)
     first, last = (float(line.split()[2]) for line in capsys.readouterr().out.splitlines())
     assert last < first
+
+
+def test_the_source_that_draws_prompts_is_part_of_the_identity(task):
+    assert set(task.asset_hashes()) == {"model.safetensors", "behaviours.py"}

@@ -57,8 +57,9 @@ class TrainedTask:
         return inspect.getdoc(inspect.getmodule(self.targets)) or ""
 
     def asset_hashes(self) -> dict[str, str]:
-        """Hash of the weights."""
-        return {"model.safetensors": _sha256(self.folder / "model.safetensors")}
+        """Hashes of the weights and of the source that draws the prompts, which lies outside this package."""
+        paths = (self.folder / "model.safetensors", self.folder.parent / "behaviours.py")
+        return {path.name: _sha256(path) for path in paths}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
