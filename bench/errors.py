@@ -60,8 +60,10 @@ def unknown(what: str, given: str, valid: Iterable[str]) -> SelectionError:
 
     >>> str(unknown("method", "eapp", ["random", "eap"]))
     "No method matches 'eapp'; closest: eap; valid: eap, random."
+    >>> str(unknown("task", "ioi", ["trained-ioi", "other"]))
+    "No task matches 'ioi'; closest: trained-ioi; valid: other, trained-ioi."
     """
     names = sorted(valid)
-    close = get_close_matches(given, names, n=3)
+    close = get_close_matches(given, names, n=3) or [name for name in names if given in name][:3]
     closest = f"closest: {', '.join(close)}; " if close else ""
     return SelectionError(f"No {what} matches {given!r}; {closest}valid: {', '.join(names) or 'none'}.")

@@ -85,7 +85,10 @@ def solution_id(
 
 def scorer_id(truths: Iterable[Truth]) -> str:
     """Identity of what scores a solution."""
-    content = [[t.name, t.edges.nonzero().flatten().tolist()] for t in truths]
+    content = [
+        [t.name, t.edges.nonzero().flatten().tolist(), *([] if t.effects is None else [t.effects.tolist()])]
+        for t in truths
+    ]
     return digest({"metrics source": files_digest(_folder("metrics")), "truths": content})
 
 

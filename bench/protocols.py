@@ -117,11 +117,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """A known set of edges, `task:name`, and where it comes from."""
+    """A known set of edges, `task:name`, and where it comes from; with the exact effect of every edge if it was measured."""
 
     name: str
     edges: Bool[Tensor, " edges"]
     source: str
+    effects: Float[Tensor, " edges"] | None = None
 
 
 @runtime_checkable
@@ -129,6 +130,7 @@ class Task(Protocol):
     """A task. Evaluation prompts and truths stay with it; their sizes belong to its version.
 
     `summary` is one line, `description` the whole story. A task that is not `ranked` counts in no ranking.
+    `oracles` names the methods by which its truth was measured: they are references there.
     A task whose `assets` are not all here is skipped. `citation` holds BibTeX fields.
     """
 
@@ -140,6 +142,7 @@ class Task(Protocol):
     description: str
     ranked: bool
     has_truth: bool
+    oracles: tuple[str, ...]
     assets: tuple[Asset, ...]
     citation: Mapping[str, str]
 

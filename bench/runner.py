@@ -231,7 +231,10 @@ def _blank(planned: PlannedCell, solution: str, made: Provenance) -> Record:
         scorer_id=None,
         evaluation_id=None,
         method=MethodInfo(
-            summary=m.summary, citation=dict(m.citation), deterministic=m.deterministic, reference=m.reference
+            summary=m.summary,
+            citation=dict(m.citation),
+            deterministic=m.deterministic,
+            reference=m.reference or m.name in task.oracles,
         ),
         task=TaskInfo(summary=task.summary, kind=task.kind, tier=task.tier, ranked=task.ranked),
         provenance=made,

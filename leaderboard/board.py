@@ -215,7 +215,7 @@ class Board:
             n_tasks=len(mine),
             n_suite=len(self.suite.tasks),
             imputed=any(g.failed for g in mine),
-            reference=any_group.first.method.reference,
+            reference=any(g.first.method.reference for g in mine or [any_group]),
         )
 
 

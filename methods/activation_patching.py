@@ -13,11 +13,28 @@ Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-from torch import Generator
+from jaxtyping import Float
+from torch import Generator, Tensor
 
 from mechboard.graph import metric_values, patch_each_edge
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+
+
+def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]]:
+    """Drop of each prompt's metric when each edge alone is patched, one batch of prompts after the other."""
+    model, graph = problem.model, problem.graph
+    for pairs in problem.batches():
+        clean = model.embed(pairs.clean)
+        ablated = problem.ablation.outputs(pairs)
+        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
+        drops = torch.zeros(len(pairs), graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
+        for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
+            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
+                drops[:, source, destination] = unpatched - metric_values(model, final, problem.metric, pairs)
+        yield drops[:, graph.edge_sources, graph.edge_destinations]
 
 
 @method(
@@ -34,13 +51,7 @@ from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 )
 def activation_patching(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
     """Patch every edge alone and measure the drop of the metric."""
-    model, graph = problem.model, problem.graph
-    drops = torch.zeros(graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
-    for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
-        ablated = problem.ablation.outputs(pairs)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).sum()
-        for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                drops[source, destination] += unpatched - metric_values(model, final, problem.metric, pairs).sum()
-    return EdgeScores(graph.flat(drops) / len(problem.pairs))
+    total = torch.zeros(problem.graph.n_edges, device=problem.model.device, dtype=problem.model.dtype)
+    for drops in edge_drops(problem):
+        total += drops.sum(0)
+    return EdgeScores(total / len(problem.pairs))

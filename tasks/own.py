@@ -22,10 +22,11 @@ import torch
 from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
+from mechboard.ground_truth.cards import check_card
 from mechboard.metrics.answers import logit_difference
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
-from mechboard.tasks.own_tokens import Encode, answer_id, load_tokenizer
+from mechboard.tasks.tokens import Encode, answer_id, load_tokenizer
 
 _KEYS = ("clean", "corrupt", "answer", "wrong")
 _BUFFER_BYTES = 256 * 2**20
@@ -44,7 +45,7 @@ class OwnTask:
     """A local checkpoint and a file of pairs.
 
     Raises:
-        ModelError: the checkpoint is missing or not supported.
+        ModelError: the checkpoint is missing, not supported, or not the one that its card was written for.
         UsageError: the pairs are missing, malformed or of unequal length.
     """
 
@@ -53,6 +54,7 @@ class OwnTask:
     tier: Tier = "embedded"
     ranked = False
     has_truth = False
+    oracles = ()
     assets = ()
     citation: ClassVar[Mapping[str, str]] = {}
 
@@ -124,6 +126,7 @@ class OwnTask:
 
 @lru_cache(maxsize=2)
 def _load(folder: str) -> Decoder:
+    check_card(Path(folder))
     return load_checkpoint(folder)
 
 

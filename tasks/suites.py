@@ -4,15 +4,22 @@ from mechboard.protocols import Suite
 
 embedded = Suite(
     name="embedded",
-    version=1,
+    version=2,
     summary="Everything that runs on a laptop without a download",
     tasks=(
+        "agreement-across-pp-mini",
+        "agreement-across-rc-mini",
+        "agreement-simple-mini",
+        "agreement-within-rc-mini",
         "compiled-arithmetic",
         "compiled-brackets",
         "compiled-fraction",
         "compiled-induction",
         "compiled-redundant",
         "compiled-reverse",
+        "docstring-mini",
+        "greater-than-mini",
+        "ioi-mini",
         "trained-greater-than",
         "trained-induction",
         "trained-ioi",

@@ -99,7 +99,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
     ("arguments", "code", "said"),
     [
         (["run", "--method", "eapp", "--task", "all"], 2, "No method matches 'eapp'; closest: eap"),
-        (["run", "--method", "eap", "--task", "ioi*"], 2, "No task matches 'ioi\\*'; valid: "),
+        (["run", "--method", "eap", "--task", "sva*"], 2, "No task matches 'sva\\*'; valid: "),
         (["run", "--method", "eap", "--task", ""], 2, "No task matches ''"),
         (["run", "--method", "eap"], 2, "bench run --method eap --task all"),
         (["run", "--method", "eap", *CHEAP, "--param", "eap.steps=3"], 2, "parameter of eap"),

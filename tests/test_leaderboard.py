@@ -203,3 +203,22 @@ def test_a_task_whose_every_cell_failed_has_a_page(tmp_path):
     _, outcomes = run(tmp_path / "r", [_returning(lambda n: EdgeScores(torch.zeros(1)))], task)
     build_site([o.record for o in outcomes], SUITE, tmp_path / "site")
     assert "invalid 1/1" in (tmp_path / "site" / "tasks" / "fake.html").read_text()
+
+
+def test_a_method_that_made_the_truth_of_one_task_is_not_ranked_in_a_suite_with_it(records):
+    done = [r for r in records if r.status == "done" and r.method.deterministic]
+    elsewhere = [
+        r.model_copy(
+            update={
+                "cell": r.cell.model_copy(update={"task": "measured"}),
+                "method": r.method.model_copy(update={"reference": True}),
+            }
+        )
+        for r in done
+    ]
+    (alone,) = Board.of([*done, *elsewhere], SUITE).standings
+    (both,) = Board.of([*done, *elsewhere], SUITE.__class__(**{**vars(SUITE), "tasks": ("fake", "measured")})).standings
+    assert alone.rank == (1, 1)
+    assert not alone.reference
+    assert both.rank is None
+    assert both.reference

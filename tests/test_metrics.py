@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from mechboard.errors import UsageError
+from mechboard.identity import scorer_id
 from mechboard.metrics.circuit import circuit_metrics, evaluate_edges
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.ranking import ranking
@@ -114,8 +116,6 @@ def test_the_known_circuit_is_faithful_and_its_complement_is_not(compiled):
 
 
 def test_metrics_do_not_depend_on_batch_size(compiled):
-    from dataclasses import replace
-
     task, problem, pairs = compiled
     kept = task.truths(problem)[0].edges
     small = circuit_metrics(replace(problem, batch_size=5), pairs, [kept])
@@ -136,8 +136,6 @@ def test_every_measure_of_the_oracle_is_at_its_best(compiled):
 
 
 def test_an_invalid_anchor_gives_no_numbers_but_says_why(compiled):
-    from dataclasses import replace
-
     task, problem, pairs = compiled
     same = replace(pairs, corrupt=pairs.clean)
     result = evaluate_edges(problem, torch.randn(370), same, task.truths(problem))
@@ -172,3 +170,23 @@ def test_a_second_truth_gets_its_own_auc(compiled):
     other = Truth(name="other:set", edges=~truth.edges, source="the complement")
     result = evaluate_edges(problem, truth.edges.float(), pairs, (truth, other))
     assert result.measures["auc[other:set]"].value == 0.0
+
+
+def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(compiled):
+    task, problem, pairs = compiled
+    truth = replace(task.truths(problem)[0], effects=torch.randn(370))
+    name = f"correlation[{truth.name}]"
+    assert evaluate_edges(problem, 3 * truth.effects, pairs, (truth,)).measures[name].value == pytest.approx(1.0)
+    assert evaluate_edges(problem, -truth.effects, pairs, (truth,)).measures[name].value == pytest.approx(-1.0)
+    silent = torch.full((370,), float("nan"))
+    silent[0] = 1.0
+    assert abs(evaluate_edges(problem, silent, pairs, (truth,)).measures[name].value) < 0.3
+    assert evaluate_edges(problem, torch.ones(370), pairs, (truth,)).measures[name].value is None
+    assert name not in evaluate_edges(problem, truth.effects, pairs, task.truths(problem)).measures
+
+
+def test_other_effects_make_another_scorer(compiled):
+    task, problem, _ = compiled
+    (truth,) = task.truths(problem)
+    with_effects = replace(truth, effects=torch.ones(370))
+    assert len({scorer_id(t) for t in ([truth], [with_effects], [replace(truth, effects=torch.zeros(370))])}) == 3

@@ -30,7 +30,7 @@ class Quiet:
 
 class FakeTask:
     name, version, kind, tier, summary, description = "fake", 1, "circuit", "embedded", "s", "d"
-    ranked, has_truth, assets, citation = True, True, (), {}
+    ranked, has_truth, oracles, assets, citation = True, True, (), (), {}
 
     def __init__(self):
         self.loads = 0

@@ -1,10 +1,12 @@
 """Circuits that were trained in: the shipped weights keep what their cards promise."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
+from mechboard.errors import ModelError
 from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
@@ -12,6 +14,7 @@ from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.roc import roc
 from mechboard.registry import Registry
+from mechboard.tasks.own import OwnTask
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith("trained-")]
 
@@ -120,3 +123,16 @@ def test_training_reduces_the_loss(capsys):
 
 def test_the_source_that_draws_prompts_is_part_of_the_identity(task):
     assert set(task.asset_hashes()) == {"model.safetensors", "behaviours.py"}
+
+
+def test_weights_that_differ_from_their_card_are_refused(tmp_path, monkeypatch):
+    task = Registry().load("task", "trained-ioi")
+    copy = tmp_path / "ioi"
+    shutil.copytree(task.folder, copy)
+    with (copy / "config.json").open("a") as file:
+        file.write(" ")
+    monkeypatch.setattr(type(task), "folder", copy)
+    with pytest.raises(ModelError, match=r"config.json in .* differ from what card.json was written for"):
+        task.load(0, "cpu")
+    with pytest.raises(ModelError, match="config.json"):
+        OwnTask(copy, tmp_path / "no-pairs.jsonl")

@@ -64,7 +64,10 @@ def _show_plugin(what: str, plugin: Any) -> None:
             click.echo(f"parameter {field.name} = {field.default!r} ({field.type})")
         click.echo("\n" + (inspect.getdoc(inspect.getmodule(plugin.function)) or plugin.summary))
     elif what == "task":
-        click.echo(f"version {plugin.version}; kind: {plugin.kind}; tier: {plugin.tier}\n\n{plugin.description}")
+        oracles = f"; made its truth, so a reference here: {', '.join(plugin.oracles)}" if plugin.oracles else ""
+        click.echo(
+            f"version {plugin.version}; kind: {plugin.kind}; tier: {plugin.tier}{oracles}\n\n{plugin.description}"
+        )
     else:
         click.echo(f"version {plugin.version}; {plugin.summary}\n\n" + "\n".join(plugin.tasks))
 

@@ -17,6 +17,13 @@ def logit_difference(
     return answer - wrong
 
 
+def logit_margin(logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs) -> Float[Tensor, " prompts"]:
+    """logit(answer) - the largest logit of any wrong answer; targets `answer` [prompts], `wrong` [prompts, wrong]."""
+    rows = logits[:, 0]
+    answer = rows.gather(1, pairs.targets["answer"][:, None]).squeeze(1)
+    return answer - rows.gather(1, pairs.targets["wrong"]).amax(1)
+
+
 def linear_readout(logits: Float[Tensor, "prompts read d_vocab_out"], pairs: PromptPairs) -> Float[Tensor, " prompts"]:
     """Sum of logits weighted by target `readout` [prompts, read, d_vocab_out]."""
     return (logits * pairs.targets["readout"]).sum((1, 2))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechboard.graph import PromptPairs, metric_values, run_patched
+from mechboard.metrics.correlation import correlation
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
@@ -59,6 +60,11 @@ def evaluate_edges(
             measures[f"auc{suffix}[{truth.name}]"] = Measure(
                 value=value, direction="higher", chance=0.5, oracle=1.0, of=of
             )
+        if truth.effects is not None:
+            measures[f"correlation[{truth.name}]"] = Measure(
+                value=correlation(scores, truth.effects), direction="higher", chance=0.0, oracle=1.0,
+                of=f"exact effects of {curve.n_edges:,} edges",
+            )  # fmt: skip
         x, y = zip(*curve.points, strict=True)
         curves[f"roc[{truth.name}]"] = Curve(x=x, y=y, x_label="false positive rate", y_label="true positive rate")
     scored = int((~scores.isnan()).sum())

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
+from mechboard.ground_truth.cards import hashes
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS, Batch, Behaviour
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
 
@@ -128,6 +129,7 @@ def save(
         "vocabulary": behaviour.vocabulary,
         "training": {"steps": steps, "seed": seed, "batch": _BATCH},
         "accuracy": {name: round(value, 4) for name, value in found.items()},
+        "files": hashes(out),
     }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 

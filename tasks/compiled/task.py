@@ -66,6 +66,7 @@ class CompiledTask:
     redundant: tuple[str, ...] = ()
     ranked: bool = True
     has_truth: bool = True
+    oracles: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()
     citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
 

@@ -24,8 +24,8 @@ from mechboard.assets import Asset, content_hashes, require
 from mechboard.errors import AssetError
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
 from mechboard.tasks.own import OwnTask
-from mechboard.tasks.own_tokens import load_tokenizer
 from mechboard.tasks.stories import llama2c
+from mechboard.tasks.tokens import load_tokenizer
 
 _CHECKPOINT, _TOKENIZER = "stories260K/stories260K.bin", "stories260K/tok512.model"
 # AutoTokenizer refuses this sentencepiece model or, if it is renamed, reads it with wrong ids.
@@ -52,6 +52,7 @@ class PronounStories:
     version = 1
     ranked = True
     has_truth = False
+    oracles = ()
     assets = (STORIES,)
     citation: ClassVar[Mapping[str, str]] = {
         "author": "Eldan, Ronen and Li, Yuanzhi",

@@ -21,6 +21,7 @@ from torch import Tensor
 from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
+from mechboard.ground_truth.cards import read_card, sha256
 from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
@@ -44,6 +45,7 @@ class TrainedTask:
     citation: Mapping[str, str] = field(hash=False)
     ranked: bool = True
     has_truth: bool = True
+    oracles: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()
 
     @property
@@ -59,7 +61,7 @@ class TrainedTask:
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the weights and of the source that draws the prompts, which lies outside this package."""
         paths = (self.folder / "model.safetensors", self.folder.parent / "behaviours.py")
-        return {path.name: _sha256(path) for path in paths}
+        return {path.name: sha256(path) for path in paths}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
@@ -77,7 +79,12 @@ class TrainedTask:
         )
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and its discovery prompts."""
+        """The model and its discovery prompts.
+
+        Raises:
+            ModelError: the weights are not those of their card.
+        """
+        read_card(self.folder)
         decoder = _load(self.folder).to(device=device)
         pairs = self.pairs(data_seed, part="discovery", n=_DISCOVERY).to(device)
         return CircuitProblem(
@@ -107,8 +114,3 @@ class TrainedTask:
 @lru_cache(maxsize=4)
 def _load(folder: Path) -> Decoder:
     return load_checkpoint(folder)
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tokenising the pairs of one's own: token ids as they are, or text by the checkpoint's own tokenizer.
+"""Tokenising prompts: text by the checkpoint's own tokenizer.
 
 Two formats are read: what `AutoTokenizer` opens, and a lone sentencepiece `*.model`, which
 `AutoTokenizer` would refuse or read with wrong ids; there the bos token goes in front.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from mechboard.errors import UsageError
 
@@ -18,6 +20,8 @@ _HUGGING_FACE = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 
 def load_tokenizer(folder: Path) -> Encode:
     """A function from text to token ids.
+
+    The function raises UsageError if the text holds a word that the tokenizer does not know.
 
     Raises:
         UsageError: the folder holds no tokenizer, or one that does not open.
@@ -31,7 +35,7 @@ def load_tokenizer(folder: Path) -> Encode:
             raise UsageError(
                 f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
             ) from error
-        return lambda text: list(tokenizer(text)["input_ids"])
+        return lambda text: _known_ids(tokenizer, text)
     models = sorted(folder.glob("*.model"))
     if len(models) != 1:
         raise UsageError(
@@ -39,6 +43,19 @@ def load_tokenizer(folder: Path) -> Encode:
             "give lists of token ids in place of text."
         )
     return _sentencepiece(models[0], folder)
+
+
+def _known_ids(tokenizer: Any, text: str) -> list[int]:
+    ids = list(tokenizer(text)["input_ids"])
+    if tokenizer.unk_token_id in ids and tokenizer.unk_token_id != tokenizer.bos_token_id:
+        start, end = tokenizer(text, return_offsets_mapping=True)["offset_mapping"][ids.index(tokenizer.unk_token_id)]
+        word = text[start:end]
+        close = get_close_matches(word, tokenizer.get_vocab(), n=3)
+        closest = f"closest: {', '.join(close)}; " if close else ""
+        raise UsageError(
+            f"{word!r} in {text!r} is not in the vocabulary of {len(tokenizer)} words; {closest}choose a word that is."
+        )
+    return ids
 
 
 def _sentencepiece(path: Path, folder: Path) -> Encode:

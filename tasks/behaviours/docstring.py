@@ -1,0 +1,66 @@
+'''Docstring: the argument that comes next.
+
+    def read(self, load, size, file, last, port, shape):
+        """crime unit dark
+
+        :param file: oil piece
+        :param last: land paper
+        :param                      -> " port"
+
+Metric: logit(next argument) - the largest logit of any other argument, of this signature or of the corrupt one.
+Corrupt ("random random"): the arguments that are documented, and the next, are replaced in the signature, and again,
+independently, in the docstring, so that neither the names nor their order say anything; the rest stays.
+
+Source: Heimersheim and Janiak 2023; layout as in Conmy et al. 2023 (two arguments before the three that match, one
+after, three words on the function, two on each argument).
+'''
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from mechboard.graph import Metric
+from mechboard.metrics.answers import logit_margin
+from mechboard.tasks.behaviours.prompts import Example
+
+_BEFORE, _MATCHING, _AFTER = 2, 3, 1
+_ON_FUNCTION, _ON_ARGUMENT = 3, 2
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """`allowed` says whether an argument may be asked for after another one."""
+
+    functions: tuple[str, ...]
+    arguments: tuple[str, ...]
+    describing: tuple[str, ...]
+    allowed: Callable[[str, str], bool]
+    metric: Metric = logit_margin
+
+    def draw(self, draw: Random) -> Example:
+        """One pair of prompts."""
+        while True:
+            names = draw.sample(self.arguments, _BEFORE + _MATCHING + _AFTER + 2 * _MATCHING - 1)
+            given, others = names[: _BEFORE + _MATCHING + _AFTER], names[_BEFORE + _MATCHING + _AFTER :]
+            matching = given[_BEFORE : _BEFORE + _MATCHING]
+            if self.allowed(*matching[-2:]):
+                break
+        in_signature, in_docstring = others[:_MATCHING], others[_MATCHING:]
+        function, about = draw.choice(self.functions), draw.sample(self.describing, _ON_FUNCTION)
+        on_arguments = [draw.sample(self.describing, _ON_ARGUMENT) for _ in matching[:-1]]
+
+        def text(signature: list[str], documented: list[str]) -> str:
+            lines = [f"def {function}(self, {', '.join(signature)}):", f'    """{" ".join(about)}', ""]
+            lines += [f"    :param {a}: {' '.join(d)}" for a, d in zip(documented, on_arguments, strict=True)]
+            return "\n".join([*lines, "    :param"])
+
+        replaced = [*given[:_BEFORE], *in_signature, *given[_BEFORE + _MATCHING :]]
+        wrong = [name for name in (*given, *in_signature) if name != matching[-1]]
+        return Example(
+            text(given, matching[:-1]),
+            text(replaced, in_docstring),
+            (f" {matching[-1]}",),
+            tuple(f" {name}" for name in wrong),
+        )

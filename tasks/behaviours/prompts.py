@@ -1,0 +1,99 @@
+"""From examples in words to clean and corrupt token ids with the targets of their metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mechboard.errors import UsageError
+from mechboard.graph import Metric, PromptPairs
+from mechboard.metrics.answers import logit_difference, logit_margin, probability_difference
+from mechboard.tasks.tokens import Encode, answer_id
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, its corruption, and what may follow: right answers and wrong ones, with the space in front if any."""
+
+    clean: str
+    corrupt: str
+    answers: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+class Behaviour(Protocol):
+    """Draws examples, whose answers one metric reads."""
+
+    @property
+    def metric(self) -> Metric:
+        """What is read off the logits after the last token."""
+        ...
+
+    def draw(self, draw: Random) -> Example:
+        """One example."""
+        ...
+
+
+def as_pairs(examples: Sequence[Example], metric: Metric, encode: Encode, *, d_vocab: int) -> PromptPairs:
+    """Token ids of the examples, padded on the right, read at each prompt's last token.
+
+    Raises:
+        UsageError: a word is not in the vocabulary, an answer is not one token, or a pair differs in length.
+    """
+    clean, corrupt = (
+        [encode(text) for text in side] for side in zip(*((e.clean, e.corrupt) for e in examples), strict=True)
+    )
+    for example, ids, other in zip(examples, clean, corrupt, strict=True):
+        if len(ids) != len(other):
+            raise UsageError(
+                f"{example.clean!r} is {len(ids)} tokens and its corruption {example.corrupt!r} {len(other)}; a pair "
+                "must have equally many, so choose other words."
+            )
+    lengths = torch.tensor([len(ids) for ids in clean])
+    longest = int(lengths.max())
+    padded = [torch.tensor([ids + [0] * (longest - len(ids)) for ids in side]) for side in (clean, corrupt)]
+    known: dict[str, int] = {}
+
+    def ids_of(prompt: str, answers: tuple[str, ...]) -> list[int]:
+        for answer in answers:
+            if answer not in known:
+                # What follows without a space is a token of its own: "17" and "00", though GPT-2 has a token for "1700".
+                before = prompt if answer.startswith(" ") else ""
+                known[answer] = answer_id(encode, before, answer, "answer")
+        return [known[answer] for answer in answers]
+
+    rows = [(ids_of(e.clean, e.answers), ids_of(e.clean, e.wrong)) for e in examples]
+    return PromptPairs(padded[0], padded[1], lengths, (lengths - 1)[:, None], _TARGETS[metric](rows, d_vocab))
+
+
+_Rows = list[tuple[list[int], list[int]]]
+
+
+def _one_against_one(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
+    return {name: torch.tensor([row[side][0] for row in rows]) for side, name in enumerate(("answer", "wrong"))}
+
+
+def _one_against_many(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
+    """A prompt with fewer wrong answers repeats its last one, which changes no maximum."""
+    most = max(len(wrong) for _, wrong in rows)
+    padded = [wrong + wrong[-1:] * (most - len(wrong)) for _, wrong in rows]
+    return {"answer": torch.tensor([answers[0] for answers, _ in rows]), "wrong": torch.tensor(padded)}
+
+
+def _many_against_many(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
+    readout = torch.zeros(len(rows), 1, d_vocab)
+    for row, (answers, wrong) in enumerate(rows):
+        readout[row, 0, answers], readout[row, 0, wrong] = 1.0, -1.0
+    return {"readout": readout}
+
+
+_TARGETS: dict[Metric, Callable[[_Rows, int], dict[str, Tensor]]] = {
+    logit_difference: _one_against_one,
+    logit_margin: _one_against_many,
+    probability_difference: _many_against_many,
+}
