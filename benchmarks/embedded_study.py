@@ -1,9 +1,10 @@
 """What embedded scores predict: how methods are ordered by compiled, trained-in, interventional and real-model tasks.
 
-    bench run --method all,edge-bound,difference --task all --data-seeds 3 --seeds 5 --results DIR --plugin ...
-    bench run --method eap-ig --param eap-ig.steps=1 ...           (and 20)
-    python benchmarks/embedded_study.py collect DIR                 writes docs/embedded-scores.csv
-    python benchmarks/embedded_study.py tables                      prints the tables of docs/embedded-scores.md
+    bench run --method edge-bound,difference --task all --data-seeds 3 --results MORE --plugin ... --plugin ...
+    bench run --method eap-ig --param eap-ig.steps=1 --task all --data-seeds 3 --results MORE     (and 20)
+    python benchmarks/embedded_study.py collect results/reference MORE    writes docs/embedded-scores.csv
+    python benchmarks/embedded_study.py                                   writes the tables into docs/embedded-scores.md
+    python benchmarks/embedded_study.py enough TASK                       what the true edges of a miniature lack
 
 Everything in the tables follows from the CSV: one row per cell with its headline AUC, CMD and, where exact effects are
 known, correlation. On `pronoun-stories` no circuit is known; its "truth" here is what `activation-patching` gives on the
@@ -21,15 +22,22 @@ from statistics import fmean
 
 import torch
 
+from mechboard.methods.eap_ig import eap_ig
+from mechboard.metrics.circuit import circuit_metrics
 from mechboard.metrics.correlation import correlation
 from mechboard.metrics.roc import roc
 from mechboard.records import Record
+from mechboard.registry import Registry
 from mechboard.store import Store
 
 CSV = Path(__file__).parent.parent / "docs" / "embedded-scores.csv"
+DOCUMENT = CSV.with_suffix(".md")
+START, END = "<!-- tables: python benchmarks/embedded_study.py -->", "<!-- end of tables -->"
 KINDS = ("compiled", "trained-in", "interventional", "real model")
 MEASURES = ("auc", "cmd", "correlation")
-EXACT, CHANCE = "activation-patching", "random"
+EXACT, WEAKEST = "activation-patching", "difference"
+REFERENCES = (EXACT, "random", "ground-truth")
+RESOLUTION = 0.005
 _SHARE = 0.02
 
 Row = dict[str, str]
@@ -50,9 +58,9 @@ def _value(record: Record, name: str | None) -> float | None:
     return measure.value if measure else None
 
 
-def _on_stories(store: Store, record: Record, exact: Record) -> tuple[float, float | None]:
+def _on_stories(store: Store, record: Record, exact_store: Store, exact: Record) -> tuple[float, float | None]:
     """AUC and correlation against exact patching on the same prompts."""
-    scores, effects = store.read_scores(record.cell), store.read_scores(exact.cell)
+    scores, effects = store.read_scores(record.cell), exact_store.read_scores(exact.cell)
     assert scores is not None
     assert effects is not None
     model, empty = (_value(record, f"metric-{which}") for which in ("model", "empty"))
@@ -61,22 +69,20 @@ def _on_stories(store: Store, record: Record, exact: Record) -> tuple[float, flo
     return roc(scores, effects.abs() >= _SHARE * abs(model - empty)).trapezoid, correlation(scores, effects)
 
 
-def collect(folder: Path) -> None:
-    """Read the records of a folder into the CSV."""
-    store = Store(folder)
-    records = [r for _, r in store.records() if isinstance(r, Record) and r.cell.method != "ground-truth"]
-    exact = {(r.cell.task, r.cell.data_seed): r for r in records if r.cell.method == EXACT}
+def collect(folders: list[Path]) -> None:
+    """Read the records of some folders into the CSV."""
+    found = [(store, r) for store in map(Store, folders) for _, r in store.records() if isinstance(r, Record)]
+    exact = {(r.cell.task, r.cell.data_seed): (store, r) for store, r in found if r.cell.method == EXACT}
     rows: list[list[object]] = []
-    for record in records:
-        cell = record.cell
-        headline = record.headline or ""
+    for store, record in found:
+        cell, headline = record.cell, record.headline or ""
         auc = _value(record, headline) if headline.startswith("auc") else None
-        found = _value(record, headline.replace("auc", "correlation"))
-        if kind_of(cell.task) == "real model":
-            auc, found = _on_stories(store, record, exact[cell.task, cell.data_seed])
-        rows.append([cell.label, cell.task, cell.data_seed, cell.seed, *(
-            "" if v is None else f"{v:.6f}" for v in (auc, _value(record, "cmd"), found)
-        )])  # fmt: skip
+        related = _value(record, headline.replace("auc", "correlation"))
+        if kind_of(cell.task) == "real model" and cell.method != "ground-truth":
+            auc, related = _on_stories(store, record, *exact[cell.task, cell.data_seed])
+        values = (auc, _value(record, "cmd"), related)
+        numbers = ("" if value is None else f"{value:.6f}" for value in values)
+        rows.append([cell.label, cell.task, cell.data_seed, cell.seed, *numbers])
     with CSV.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("method", "task", "data_seed", "seed", *MEASURES))
@@ -125,11 +131,9 @@ def tables(rows: list[Row]) -> str:
     ):
         found = by_kind(scores(rows, measure))
         kinds = [kind for kind in KINDS if kind in found]
-        last = found[kinds[-1]]
-        methods = sorted(
-            {m for kind in kinds for m in found[kind]},
-            key=lambda m: -last.get(m, 0.0) * (-1 if measure == "cmd" else 1),
-        )
+        last, sign = found[kinds[-1]], 1 if measure == "cmd" else -1
+        names = {m for kind in kinds for m in found[kind]}
+        methods = sorted(names, key=lambda m: (m not in last, sign * last.get(m, 0.0), m))
         body = [[m, *(f"{found[k][m]:.3f}" if m in found[k] else "" for k in kinds)] for m in methods]
         parts.append(f"**{title}**\n\n" + _table(["method", *kinds], body))
     parts.append("**Agreement of orders**\n\n" + _agreement(rows))
@@ -138,18 +142,21 @@ def tables(rows: list[Row]) -> str:
 
 
 def _agreement(rows: list[Row]) -> str:
-    """Tau between kinds, over the methods that claim something: neither chance nor exact patching."""
-    claims = [row for row in rows if row["method"] not in (CHANCE, EXACT)]
-    auc, cmd = (by_kind(scores(claims, measure)) for measure in ("auc", "cmd"))
+    """Tau between kinds, over the methods that claim something: no reference, and again without the weakest."""
+    claims = [row for row in rows if row["method"] not in REFERENCES]
+    auc, cmd, related = (by_kind(scores(claims, measure)) for measure in MEASURES)
+    compared = [
+        *((f"AUC: {a} and {b}", auc[a], auc[b]) for a, b in combinations(auc, 2)),
+        *((f"CMD: {a} and {b}", cmd[a], cmd[b]) for a, b in combinations(cmd, 2)),
+        *((f"correlation: {a} and {b}", related[a], related[b]) for a, b in combinations(related, 2)),
+        *((f"{k}: AUC and CMD", auc[k], {m: -v for m, v in cmd[k].items()}) for k in KINDS),
+    ]
     body = []
-    for name, first, second, resolution in (
-        *((f"AUC: {a}, {b}", auc[a], auc[b], 0.005) for a, b in combinations(auc, 2)),
-        *((f"CMD: {a}, {b}", cmd[a], cmd[b], 0.005) for a, b in combinations(cmd, 2)),
-        *((f"AUC and CMD: {k}", auc[k], {m: -v for m, v in cmd[k].items()}, 0.005) for k in KINDS if k in auc),
-    ):
-        tau, n = kendall(first, second, resolution=resolution)
-        body.append([name, "" if not n else f"{tau:+.2f}", str(n)])
-    return _table(["orders compared", "Kendall tau", "pairs of methods both tell apart"], body)
+    for name, first, second in compared:
+        strong = {m: v for m, v in first.items() if m != WEAKEST}
+        taus = [kendall(one, second, resolution=RESOLUTION) for one in (first, strong)]
+        body.append([name, *(f"{tau:+.2f} ({n} pairs)" if n else "0 pairs" for tau, n in taus)])
+    return _table(["orders compared", "Kendall tau", f"without `{WEAKEST}`"], body)
 
 
 def _by_task(rows: list[Row]) -> str:
@@ -160,15 +167,41 @@ def _by_task(rows: list[Row]) -> str:
     return _table(["task", *methods], body)
 
 
+def enough(name: str, size: int = 36) -> None:
+    """Print which of EAP-IG's strongest edges the true ones lack to be enough, with each one's effect alone."""
+    task = Registry().load("task", name)
+    problem = task.load(0, "cpu")
+    truth, scores_of = task.truths(problem)[0], eap_ig(problem, torch.Generator(), eap_ig.parameters()).scores
+    kept = truth.edges.clone()
+    everything = torch.ones_like(kept)
+    model, empty, alone = circuit_metrics(problem, problem.pairs, [everything, ~everything, kept])
+    print(f"{name}: the {int(kept.sum())} true edges keep {(alone - empty) / (model - empty):.2f}")
+    assert truth.effects is not None
+    for edge in scores_of.abs().argsort(descending=True)[:size].tolist():
+        if not kept[edge]:
+            kept[edge] = True
+            (value,) = circuit_metrics(problem, problem.pairs, [kept])
+            share = truth.effects[edge] / (model - empty)
+            print(f"  and {problem.graph.edges[edge]:16} ({share:+.1%} alone): {(value - empty) / (model - empty):.2f}")
+
+
 def read() -> list[Row]:
     """The rows of the CSV."""
     with CSV.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
+def written(document: str) -> str:
+    """The document with the tables of the CSV between its two markers."""
+    before, _, rest = document.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{tables(read())}\n{END}{after}"
+
+
 if __name__ == "__main__":
-    torch.set_grad_enabled(False)
     if sys.argv[1:2] == ["collect"]:
-        collect(Path(sys.argv[2]))
-    else:
-        print(tables(read()), end="")
+        collect([Path(folder) for folder in sys.argv[2:]])
+    if sys.argv[1:2] == ["enough"]:
+        enough(sys.argv[2])
+        sys.exit()
+    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,6 +10,8 @@ the same set):
 - `halves`     two disjoint halves of the prompts, 50 times; `128 prompts` as many as a method sees, against the published set;
 - `splits`     words that were trained on against words that were held out;
 - `undecided`  edges whose effect is within two standard errors of the threshold;
+- `faithfulness`  share of the behaviour that the true edges keep when all others are ablated: an edge can matter alone
+                and still not be enough with its like, where what is left out makes up for single losses;
 - `threshold`  number of edges at other shares of the behaviour, against the published set.
 
 About two to seven minutes a task on two cores.
@@ -28,6 +30,7 @@ from mechboard.ground_truth.cards import sha256
 from mechboard.ground_truth.mini import effects, model
 from mechboard.methods.activation_patching import edge_drops
 from mechboard.metrics.circuit import circuit_metrics
+from mechboard.protocols import CircuitProblem
 from mechboard.registry import Registry
 from mechboard.tasks.mini.task import MiniTask
 
@@ -40,18 +43,14 @@ _THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1)
 def measure(task: MiniTask) -> dict[str, object]:
     """Effects and stability of one task."""
     begun = time.perf_counter()
-    drops, models, empties = [], [], []
-    for split in ("train", "test"):
-        pairs = task.pairs(0, part=f"effects/{split}", split=split, n=_PROMPTS)
-        problem = task.problem(pairs, 0, "cpu")
-        drops.append(torch.cat(list(edge_drops(problem))).double())
-        everything = torch.ones(problem.graph.n_edges, dtype=torch.bool)
-        whole, empty = circuit_metrics(problem, pairs, [everything, ~everything])
-        models.append(whole)
-        empties.append(empty)
-    metric, empty = sum(models) / 2, sum(empties) / 2
+    problems = [
+        task.problem(task.pairs(0, part=f"effects/{s}", split=s, n=_PROMPTS), 0, "cpu") for s in ("train", "test")
+    ]
+    drops = [torch.cat(list(edge_drops(problem))).double() for problem in problems]
     both = torch.cat(drops)
     means, errors = both.mean(0), both.std(0) / len(both) ** 0.5
+    everything = torch.ones(len(means), dtype=torch.bool)
+    metric, empty = _mean_metrics(problems, [everything, ~everything])
     about = {
         "task": f"{task.name}@v{task.version}",
         "model": sha256(model.folder() / "model.safetensors"),
@@ -64,12 +63,15 @@ def measure(task: MiniTask) -> dict[str, object]:
         "edges": len(means),
     }
     stability = {f"{share:.0%}": _stability(both, drops, share * abs(metric - empty)) for share in effects.SHARES}
+    sets = [means.abs() >= share * abs(metric - empty) for share in effects.SHARES]
+    for found, kept in zip(stability.values(), _mean_metrics(problems, sets), strict=True):
+        found["faithfulness"] = round((kept - empty) / (metric - empty), 4)
     print(f"{task.name}: metric {metric:.3f}, empty {empty:.3f}, {time.perf_counter() - begun:.0f} s")
     for share, found in stability.items():
         print(f"  {share}: {found}", flush=True)
     values = {
         edge: [round(mean, 6), round(error, 6)]
-        for edge, mean, error in zip(problem.graph.edges, means.tolist(), errors.tolist(), strict=True)
+        for edge, mean, error in zip(problems[0].graph.edges, means.tolist(), errors.tolist(), strict=True)
     }
     headline = means.abs() >= effects.SHARES[0] * abs(metric - empty)
     about["threshold"] = {
@@ -78,6 +80,12 @@ def measure(task: MiniTask) -> dict[str, object]:
         for kept in [means.abs() >= share * abs(metric - empty)]
     }
     return {"about": about, "stability": stability, "effects": values}
+
+
+def _mean_metrics(problems: list[CircuitProblem], circuits: list[Tensor]) -> list[float]:
+    """Metric of each circuit, mean over the prompts of both splits."""
+    found = [circuit_metrics(problem, problem.pairs, circuits) for problem in problems]
+    return [sum(values) / len(values) for values in zip(*found, strict=True)]
 
 
 def _jaccard(a: Tensor, b: Tensor) -> float:

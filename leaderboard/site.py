@@ -104,14 +104,19 @@ def _task_page(board: Board, task: str) -> str:
     ]
     names = dict.fromkeys(name for _, g in rows for name in g.first.measures)
     headline = next((g.first.headline for _, g in rows if g.first.headline), None)
-    # The headline first, then what belongs to it; means of the metric last.
-    measures = sorted(
-        names, key=lambda n: (n != headline, not n.startswith("auc"), n.startswith("metric"), n == "coverage")
-    )
+    measures = sorted(names, key=lambda n: (n != headline, _place(n)))
     return _render(
         "task.html", board=board, task=task, info=info, rows=rows, plots=plots, pictures=pictures,
         measures=measures, root="..",
     )  # fmt: skip
+
+
+_ORDER = ("correlation", "auc[", "cmd", "cpr", "completeness", "auc-", "metric")
+
+
+def _place(measure: str) -> int:
+    """Where a column stands: correlation and AUCs, faithfulness, the other conventions of AUC, means of the metric."""
+    return next((i for i, start in enumerate(_ORDER) if measure.startswith(start)), len(_ORDER))
 
 
 def _curves(rows: Sequence[tuple[str, Group]], name: str) -> list[tuple[str, Any]]:
