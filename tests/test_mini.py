@@ -177,6 +177,8 @@ def test_training_that_stops_and_goes_on_ends_at_the_same_weights(tmp_path, caps
     Training(tmp_path / "b", steps=4, batch=2, seed=0, device="cpu").run(until=2, every=2)
     resumed = Training(tmp_path / "b", steps=4, batch=2, seed=0, device="cpu")
     assert resumed.step == 2
+    with pytest.raises(UsageError, match="holds a training with other settings .* give those again or another folder"):
+        Training(tmp_path / "b", steps=5, batch=2, seed=0, device="cpu")
     resumed.run(every=2)
     for name, value in straight.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name

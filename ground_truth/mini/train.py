@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mechboard.errors import UsageError
 from mechboard.ground_truth.mini.corpus import LENGTH, sequences
 from mechboard.ground_truth.mini.tokens import BOS, UNKNOWN, VOCABULARY, tokenizer
 
@@ -30,7 +32,7 @@ STEPS, BATCH, RATE, WARMUP = 8000, 48, 3e-3, 200
 _EVERY = 100
 _HELD_BACK = 96
 _SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128}
-_SCALE = 0.1  # of initial weights; at GPT-2's 0.02, copying a word from the context begins thousands of steps later
+_SCALE = 0.1  # of initial weights; at GPT-2's 0.02, copying a word from the context is learned far later
 
 
 def new_model(seed: int) -> Any:
@@ -59,7 +61,11 @@ def rate(step: int, steps: int) -> float:
 
 
 class Training:
-    """A model on its way, in a folder that it can go on from."""
+    """A model on its way, in a folder that it can go on from.
+
+    Raises:
+        UsageError: the folder holds a training with other settings or another vocabulary.
+    """
 
     def __init__(self, work: Path, *, steps: int, batch: int, seed: int, device: str) -> None:
         self.work, self.steps, self.batch, self.seed, self.device = work, steps, batch, seed, device
@@ -70,6 +76,11 @@ class Training:
         work.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.is_file():
             state = torch.load(self._checkpoint, map_location=device, weights_only=True)
+            if state["settings"] != self._settings:
+                raise UsageError(
+                    f"{str(work)!r} holds a training with other settings ({state['settings']}; now {self._settings}); "
+                    "give those again or another folder."
+                )
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
@@ -78,9 +89,14 @@ class Training:
     def _checkpoint(self) -> Path:
         return self.work / "checkpoint.pt"
 
+    @property
+    def _settings(self) -> dict[str, int | str]:
+        words = hashlib.sha256(" ".join(VOCABULARY).encode()).hexdigest()[:12]
+        return {"steps": self.steps, "batch": self.batch, "seed": self.seed, "vocabulary": words}
+
     def _save(self) -> None:
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
-        state |= {"step": self.step, "seconds": self.seconds, "curve": self.curve}
+        state |= {"settings": self._settings, "step": self.step, "seconds": self.seconds, "curve": self.curve}
         torch.save(state, self.work / "checkpoint.new")
         os.replace(self.work / "checkpoint.new", self._checkpoint)
 
@@ -143,7 +159,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    training = Training(arguments.work, steps=arguments.steps, batch=BATCH, seed=arguments.seed, device=device)
+    try:
+        training = Training(arguments.work, steps=arguments.steps, batch=BATCH, seed=arguments.seed, device=device)
+    except UsageError as error:
+        parser.error(str(error))
     training.run()
     training.publish(arguments.out)
 
