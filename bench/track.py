@@ -64,10 +64,8 @@ class WandbTracker:
                 run.define_metric(f"{name}/y", step_metric=f"{name}/x")
                 for x, y in zip(curve.x, curve.y, strict=True):
                     run.log({f"{name}/x": x, f"{name}/y": y})
-            run.summary["status"] = record.status
-            run.summary["seconds"] = outcome.seconds
-            for name, measure in record.measures.items():
-                run.summary[name] = measure.value
+            values = {name: measure.value for name, measure in record.measures.items()}
+            run.summary.update({"status": record.status, "seconds": outcome.seconds} | values)
             artifact: Any = wandb.Artifact(f"record-{record.solution_id.partition(':')[2]}", type="record")
             artifact.add_file(str(self._store.path(cell)))
             run.log_artifact(artifact)

@@ -3,6 +3,7 @@
 import builtins
 import json
 import struct
+import time
 
 import pytest
 from test_cli import CHEAP, bench  # noqa: F401
@@ -26,6 +27,8 @@ def _records(path):
             offset += left
             continue
         _, length, kind = struct.unpack("<IHB", data[offset : offset + 7])
+        if offset + 7 + length > len(data):
+            return  # still being written
         partial += data[offset + 7 : offset + 7 + length]
         offset += 7 + length
         if kind in (1, 4):  # whole, or last part
@@ -33,6 +36,16 @@ def _records(path):
             record.ParseFromString(partial)
             partial = b""
             yield record
+
+
+def _finished(path):
+    """All records, once the last one is there: W&B's own process may still be writing when `finish` returns."""
+    for _ in range(100):
+        found = list(_records(path))
+        if any(r.WhichOneof("record_type") == "exit" for r in found):
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{path} was not written to its end in 20 s")
 
 
 def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monkeypatch):  # noqa: F811
@@ -44,7 +57,7 @@ def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monke
     record = json.loads(Path(json.loads(out)[0]["record"]).read_text())
     [path] = Path("r/wandb").rglob("*.wandb")
     config, summary, history, artifacts = {}, {}, [], []
-    for found in _records(path):
+    for found in _finished(path):
         kind = found.WhichOneof("record_type")
         if kind == "run":
             config |= {u.key: json.loads(u.value_json) for u in found.run.config.update}
