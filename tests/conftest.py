@@ -1,6 +1,7 @@
 """One torch thread per worker, records in temporary folders, and assets only where MECHBOARD_ASSETS says."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ def pytest_configure(config):
         import torch
 
         torch.set_num_threads(1)
+    elif signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores interrupts, and so would every process that a test interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
