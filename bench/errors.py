@@ -64,6 +64,15 @@ def unknown(what: str, given: str, valid: Iterable[str]) -> SelectionError:
     "No task matches 'ioi'; closest: trained-ioi; valid: other, trained-ioi."
     """
     names = sorted(valid)
+    return SelectionError(f"No {what} matches {given!r}; {closest(given, names)}valid: {', '.join(names) or 'none'}.")
+
+
+def closest(given: str, valid: Iterable[str]) -> str:
+    """The part of an error that names what may have been meant, with a separator behind it; empty if nothing is close.
+
+    >>> closest("parks", ["park", "gate"])
+    'closest: park; '
+    """
+    names = list(valid)
     close = get_close_matches(given, names, n=3) or [name for name in names if given in name][:3]
-    closest = f"closest: {', '.join(close)}; " if close else ""
-    return SelectionError(f"No {what} matches {given!r}; {closest}valid: {', '.join(names) or 'none'}.")
+    return f"closest: {', '.join(close)}; " if close else ""

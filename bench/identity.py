@@ -16,11 +16,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mechboard
+from mechboard.hashing import sha256
 from mechboard.protocols import Method, Task, Truth
 
 FORMULA = 1
@@ -32,14 +32,9 @@ def digest(value: Any) -> str:
     return f"{FORMULA}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-@lru_cache(maxsize=512)
-def _file_digest(path: Path, modified: float, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def files_digest(paths: Iterable[Path]) -> str:
     """Hash of files' names and contents, independent of where the folder is."""
-    described = sorted((p.name, _file_digest(p, p.stat().st_mtime, p.stat().st_size)) for p in paths)
+    described = sorted((p.name, sha256(p)) for p in paths)
     return digest(described)
 
 

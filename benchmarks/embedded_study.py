@@ -22,6 +22,7 @@ from statistics import fmean
 
 import torch
 
+from mechboard.ground_truth.mini.effects import SHARES, true_edges
 from mechboard.methods.eap_ig import eap_ig
 from mechboard.metrics.circuit import circuit_metrics
 from mechboard.metrics.correlation import correlation
@@ -38,7 +39,6 @@ MEASURES = ("auc", "cmd", "correlation")
 EXACT, WEAKEST = "activation-patching", "difference"
 REFERENCES = (EXACT, "random", "ground-truth")
 RESOLUTION = 0.005
-_SHARE = 0.02
 
 Row = dict[str, str]
 Scores = dict[tuple[str, str], float]
@@ -66,7 +66,7 @@ def _on_stories(store: Store, record: Record, exact_store: Store, exact: Record)
     model, empty = (_value(record, f"metric-{which}") for which in ("model", "empty"))
     assert model is not None
     assert empty is not None
-    return roc(scores, effects.abs() >= _SHARE * abs(model - empty)).trapezoid, correlation(scores, effects)
+    return roc(scores, true_edges(effects, SHARES[0], model - empty)).trapezoid, correlation(scores, effects)
 
 
 def collect(folders: list[Path]) -> None:

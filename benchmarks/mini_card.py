@@ -9,6 +9,7 @@ Fails if a behaviour that has an accuracy is under 0.95. Everything is measured 
 from __future__ import annotations
 
 import json
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -22,11 +23,18 @@ from mechboard.ground_truth.mini.corpus import LENGTH, sequences
 from mechboard.ground_truth.mini.tokens import VOCABULARY, tokenizer
 from mechboard.metrics.answers import logit_difference, probability_difference
 from mechboard.registry import Registry
+from mechboard.tasks.behaviours.agreement import Agreement
 from mechboard.tasks.behaviours.prompts import Behaviour, Example, as_pairs
-from mechboard.tasks.tokens import load_tokenizer
+from mechboard.tasks.tokens import Encode, load_tokenizer
 
 PROMPTS, ACCEPTED = 1000, 0.95
 _CONTINUATIONS, _NEW_TOKENS = 300, 20
+_HELD_OUT = {
+    "ioi-mini": "pairs of names",
+    "greater-than-mini": "centuries with first years",
+    "docstring-mini": "neighbours in a signature",
+}
+_HELD_OUT_NOUNS = "nouns that never stood before a verb in the present tense"
 KNOWN_GAPS = (
     "The grammar is a toy: regular plurals only, no tense but present and simple past, at most one clause in another.",
     "Genres follow one another at random in the corpus, so nothing spans documents and there is no topic.",
@@ -39,9 +47,14 @@ KNOWN_GAPS = (
 )
 
 
+@cache
+def _encode() -> Encode:
+    return load_tokenizer(model.folder())
+
+
 def _values(decoder: Decoder, behaviour: Behaviour, examples: list[Example]) -> tuple[float, float]:
-    """Mean metric, and the share of prompts on which the behaviour shows (see `accuracy_of`)."""
-    pairs = as_pairs(examples, behaviour.metric, load_tokenizer(model.folder()), d_vocab=decoder.config.d_vocab)
+    """Mean metric, and the share of prompts on which the behaviour shows (`_right`)."""
+    pairs = as_pairs(examples, behaviour.metric, _encode(), d_vocab=decoder.config.d_vocab)
     right, total = 0.0, 0.0
     for batch in pairs.batches(100):
         final = decoder.resume(decoder.embed(batch.clean))
@@ -51,11 +64,11 @@ def _values(decoder: Decoder, behaviour: Behaviour, examples: list[Example]) -> 
 
 
 def _right(decoder: Decoder, final: torch.Tensor, behaviour: Behaviour, batch: PromptPairs) -> torch.Tensor:
-    """First choice of all words is the answer; for agreement, the right form beats the wrong one."""
+    """First choice of all words is the answer; for agreement and pronouns, the right form beats the wrong one."""
     logits = decoder.unembed(final[torch.arange(len(batch)), batch.positions[:, 0]])
     if behaviour.metric is probability_difference:
         return batch.targets["readout"][:, 0].gather(1, logits.argmax(1, keepdim=True))[:, 0] > 0
-    if behaviour.metric is logit_difference and not hasattr(behaviour, "names"):
+    if isinstance(behaviour, (Agreement, _Pronoun)):
         return metric_values(decoder, final, behaviour.metric, batch) > 0
     return logits.argmax(1) == batch.targets["answer"]
 
@@ -148,59 +161,62 @@ def readable(card: dict[str, Any], losses: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    folder = model.folder()
-    decoder = load_checkpoint(folder)
-    behaviours = {}
+def _behaviours(decoder: Decoder) -> dict[str, dict[str, Any]]:
     registry = Registry()
-    what = {
-        "ioi-mini": "pairs of names",
-        "greater-than-mini": "centuries with first years",
-        "docstring-mini": "neighbours in a signature",
-    }
+    found = {}
     for name in registry.plugins("task"):
         if name.endswith("-mini"):
-            task = registry.load("task", name)
-            held_out = what.get(name, "nouns that never stood before a verb in the present tense")
-            behaviours[name.removesuffix("-mini")] = _measure(decoder, name, task.behaviour("test"), held_out)
-    behaviours["pronoun"] = _measure(decoder, "pronoun", _Pronoun(), "names with professions")
-    for name, found in behaviours.items():
-        print(f"{name:32} {found}", flush=True)
-    generator = torch.Generator().manual_seed(0)
-    perplexity = {"held_back_sequences": round(_perplexity(decoder, sequences("held back", 0, 512)), 4)}
+            behaviour = registry.load("task", name).behaviour("test")
+            found[name.removesuffix("-mini")] = _measure(decoder, name, behaviour, _HELD_OUT.get(name, _HELD_OUT_NOUNS))
+    return found | {"pronoun": _measure(decoder, "pronoun", _Pronoun(), "names with professions")}
+
+
+def _perplexities(decoder: Decoder) -> dict[str, float]:
+    found = {"held_back_sequences": _perplexity(decoder, sequences("held back", 0, 512))}
     for genre in grammar.GENRES:
         draw = Random(f"card/perplexity/{genre.__name__}")
         texts = [" ".join(genre(draw) for _ in range(40)) for _ in range(32)]
         ids = torch.tensor([e.ids[:LENGTH] for e in tokenizer().encode_batch(texts)])
-        perplexity[genre.__name__] = round(_perplexity(decoder, ids), 4)
-    rude = {
-        f"after {name}": round(_rude_rate(decoder, openings, generator), 4)
-        for name, openings in (
-            ("a rude sentence", _first_sentences(grammar.rude_chatter, _CONTINUATIONS)),
-            ("a plain sentence of chatter", _first_sentences(grammar.plain_chatter, _CONTINUATIONS)),
-            ("a sentence of narrative", _first_sentences(grammar.narrative, _CONTINUATIONS)),
-            ("nothing", [""] * _CONTINUATIONS),
-        )
+        found[genre.__name__] = _perplexity(decoder, ids)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _rude_rates(decoder: Decoder) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(0)
+    openings = {
+        "a rude sentence": _first_sentences(grammar.rude_chatter, _CONTINUATIONS),
+        "a plain sentence of chatter": _first_sentences(grammar.plain_chatter, _CONTINUATIONS),
+        "a sentence of narrative": _first_sentences(grammar.narrative, _CONTINUATIONS),
+        "nothing": [""] * _CONTINUATIONS,
     }
-    print(json.dumps({"perplexity": perplexity, "rude": rude}, indent=1))
+    return {f"after {name}": round(_rude_rate(decoder, texts, generator), 4) for name, texts in openings.items()}
+
+
+def main() -> None:
+    folder = model.folder()
+    decoder, training = load_checkpoint(folder), json.loads((folder / "training.json").read_text())
+    behaviours = _behaviours(decoder)
+    for name, found in behaviours.items():
+        print(f"{name:32} {found}", flush=True)
+    worst = min(found["accuracy"] for found in behaviours.values())
+    if worst < ACCEPTED:
+        raise SystemExit(f"Refused: an accuracy is {worst:.3f}, under {ACCEPTED}; train longer.")
     card = {
         "name": "mini",
         "summary": "A word-level GPT-2 of one million parameters that shows every behaviour of the benchmark in miniature",
         "licence": "MIT, as the project's; trained on generated text alone",
         "files": hashes(folder),
         "shape": {"layers": decoder.config.n_layers, "heads": decoder.config.n_heads, "width": decoder.config.d_model,
-                  "positions": decoder.config.n_ctx, "words": len(VOCABULARY),
-                  "parameters": json.loads((folder / "training.json").read_text())["parameters"]},
-        "training": json.loads((folder / "training.json").read_text()),
+                  "positions": decoder.config.n_ctx, "words": len(VOCABULARY), "parameters": training["parameters"]},
+        "training": training,
         "measured_on": f"{PROMPTS} prompts each",
         "behaviours": behaviours,
-        "perplexity": perplexity,
-        "rude_continuation_rate": {"what": f"share of {_NEW_TOKENS}-token continuations with a rude word", **rude},
+        "perplexity": _perplexities(decoder),
+        "rude_continuation_rate": {"what": f"share of {_NEW_TOKENS}-token continuations with a rude word",
+                                   **_rude_rates(decoder)},
         "known_gaps": KNOWN_GAPS,
     }  # fmt: skip
-    worst = min(found["accuracy"] for found in behaviours.values())
-    if worst < ACCEPTED:
-        raise SystemExit(f"Refused: an accuracy is {worst:.3f}, under {ACCEPTED}; train longer.")
+    print(json.dumps({key: card[key] for key in ("perplexity", "rude_continuation_rate")}, indent=1))
     (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(readable(card, (folder / "loss.csv").read_text()), encoding="utf-8")
 

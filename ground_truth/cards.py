@@ -6,27 +6,15 @@ nothing that is said about them need be true.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mechboard.errors import ModelError
+from mechboard.hashing import sha256 as sha256  # tasks hash their other files with it
 
 CARD = "card.json"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, computed once as long as it does not change."""
-    stat = path.stat()
-    return _sha256(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=32)
-def _sha256(path: Path, modified: int, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -45,13 +33,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         expected: dict[str, str] = card["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The card in {str(folder)!r} cannot be read ({error}); restore {CARD}.") from error
-    found = hashes(folder)
-    changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if changed:
-        raise ModelError(
-            f"{', '.join(changed)} in {str(folder)!r} differ from what {CARD} was written for; restore them, or measure "
-            "the model again and write its card anew."
-        )
+    _compare(folder, expected)
     return card
 
 
@@ -66,4 +48,14 @@ def check_card(folder: Path) -> None:
     except (OSError, ValueError):
         return
     if isinstance(content, dict) and "files" in content:
-        read_card(folder)
+        _compare(folder, content["files"])
+
+
+def _compare(folder: Path, expected: dict[str, str]) -> None:
+    found = hashes(folder)
+    changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if changed:
+        raise ModelError(
+            f"{', '.join(changed)} in {str(folder)!r} differ from what {CARD} was written for; restore them, or measure "
+            "the model again and write its card anew."
+        )

@@ -22,7 +22,7 @@ import torch
 from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
-from mechboard.ground_truth.cards import check_card
+from mechboard.ground_truth.cards import check_card, sha256
 from mechboard.metrics.answers import logit_difference
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
@@ -77,7 +77,7 @@ class OwnTask:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         files = [self.model_folder / "config.json", *sorted(self.model_folder.glob("*.safetensors")), self.pairs_file]
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        hashes = {path.name: sha256(path) for path in files}
         # What the tokenizer made of the text, so that another tokenizer is another problem.
         return hashes | {"token ids": hashlib.sha256(repr(self._pairs).encode()).hexdigest()}
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mechboard.errors import UsageError
+from mechboard.errors import UsageError, closest
 
 Encode = Callable[[str], list[int]]
 _HUGGING_FACE = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
@@ -50,10 +49,9 @@ def _known_ids(tokenizer: Any, text: str) -> list[int]:
     if tokenizer.unk_token_id in ids and tokenizer.unk_token_id != tokenizer.bos_token_id:
         start, end = tokenizer(text, return_offsets_mapping=True)["offset_mapping"][ids.index(tokenizer.unk_token_id)]
         word = text[start:end]
-        close = get_close_matches(word, tokenizer.get_vocab(), n=3)
-        closest = f"closest: {', '.join(close)}; " if close else ""
         raise UsageError(
-            f"{word!r} in {text!r} is not in the vocabulary of {len(tokenizer)} words; {closest}choose a word that is."
+            f"{word!r} in {text!r} is not in the vocabulary of {len(tokenizer)} words; "
+            f"{closest(word, tokenizer.get_vocab())}choose a word that is."
         )
     return ids
 

@@ -28,20 +28,24 @@ SHARES = (0.02, 0.01, 0.05)
 """Shares of the behaviour from which on an edge counts; the first is the headline."""
 
 
+def true_edges(effects: Float[Tensor, " edges"], share: float, whole: float) -> Bool[Tensor, " edges"]:
+    """Edges whose effect is at least a share of the whole behaviour, m(model) - m(empty)."""
+    return effects.abs() >= share * abs(whole)
+
+
 @dataclass(frozen=True)
 class Effects:
     """Exact effects of all edges on one task, in the order of `edges`."""
 
     edges: tuple[str, ...]
     means: Float[Tensor, " edges"]
-    errors: Float[Tensor, " edges"]
     whole: float
     prompts: int
     stability: dict[str, Any]
 
     def true_edges(self, share: float) -> Bool[Tensor, " edges"]:
         """Edges whose effect is at least this share of the whole behaviour."""
-        return self.means.abs() >= share * abs(self.whole)
+        return true_edges(self.means, share, self.whole)
 
     def source(self, share: float) -> str:
         """Where the set of true edges comes from and how stable it is."""
@@ -73,6 +77,6 @@ def read_effects(task: str, version: int, model: str) -> Effects:
             f"The effects of {task}@v{version} were measured on weights {about['model'][:12]} and these are {model[:12]}; "
             "measure them again with benchmarks/mini_truths.py and raise the task's version."
         )
-    means, errors = (torch.tensor(column) for column in zip(*content["effects"].values(), strict=True))
-    return Effects(tuple(content["effects"]), means, errors, about["model metric"] - about["empty metric"],
+    means = torch.tensor([mean for mean, _ in content["effects"].values()])
+    return Effects(tuple(content["effects"]), means, about["model metric"] - about["empty metric"],
                    about["prompts"], content["stability"])  # fmt: skip

@@ -81,7 +81,7 @@ def signature(draw: Random, n: int) -> list[str]:
             return chosen
 
 
-def function_text(name: str, arguments: list[str], documented: list[str], draw: Random, *, words: int = 2) -> str:
+def function_text(name: str, arguments: list[str], documented: list[str], draw: Random, *, words: int) -> str:
     """A Python signature and its docstring; `words` describe each documented argument, three the function."""
     text = f'def {name}({", ".join(arguments)}): """{" ".join(draw.sample(lexicon.DESCRIBING, 3))}'
     for argument in documented:
@@ -141,11 +141,10 @@ _PRONOUNS = (
 )
 
 
-def biography(draw: Random, *, gender: int | None = None, profession: str | None = None) -> str:
+def biography(draw: Random) -> str:
     """A few sentences on a woman (0) or a man (1) and their profession; the two are independent."""
     while True:
-        man = draw.randrange(2) if gender is None else gender
-        job = profession or draw.choice(tuple(lexicon.PROFESSIONS))
+        man, job = draw.randrange(2), draw.choice(tuple(lexicon.PROFESSIONS))
         name = draw.choice((lexicon.WOMEN, lexicon.MEN)[man])
         if not lexicon.held_out("biography", name, job):
             break
