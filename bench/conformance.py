@@ -9,7 +9,7 @@ gives a third party's test suite one test per check.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from mechboard.graph import Graph
 from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Method, Task
 from mechboard.registry import Registry
-from mechboard.runner import validated
+from mechboard.workers.cell import validated
 
 _TASK = "compiled-brackets"
 _ROUNDING = 1e-4
@@ -176,19 +176,22 @@ _NOT_FOR_REFERENCES = frozenset({"sign and orientation"})
 
 def run_checks(method: Method, registry: Registry | None = None) -> list[Result]:
     """Every check on one method; a method that raises fails the check that it raised in, with its error."""
+    return list(checks(method, list(CHECKS), registry))
+
+
+def checks(method: Method, names: Sequence[str], registry: Registry | None = None) -> Iterator[Result]:
+    """The outcome of each named check, as it is made."""
     bench = Bench(method, (registry or Registry()).load("task", _TASK))
-    results = []
-    for name, check in CHECKS.items():
+    for name in names:
         if name in _NOT_FOR_REFERENCES and method.reference:
-            results.append(Result(name, "not asked", "a reference method"))
+            yield Result(name, "not asked", "a reference method")
             continue
         try:
-            results.append(Result(name, "passed", check(bench)))
+            yield Result(name, "passed", CHECKS[name](bench))
         except CheckFailed as error:
-            results.append(Result(name, "failed", str(error)))
-        except Exception as error:
-            results.append(Result(name, "error", f"{type(error).__name__}: {error}"))
-    return results
+            yield Result(name, "failed", str(error))
+        except (Exception, SystemExit) as error:
+            yield Result(name, "error", f"{type(error).__name__}: {error}")
 
 
 def conformance_test(name: str) -> Any:

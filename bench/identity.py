@@ -1,13 +1,14 @@
 """The two identities of a cell, from which it follows what must run again and what need not.
 
-    solution   = method, all parameters, source of the method and of the graph engine,
-                 task with version and source, content of its assets, data seed, seed
-    evaluation = solution + scorer;   scorer = source of `mechboard.metrics` + content of the truths
+    solution   = method, all parameters, task, source that both rest on, content of the problem's files, data seed, seed
+    evaluation = solution + source that scoring rests on + content of the truth's files
 
-Both are hashes whose formula is versioned. Library versions, hardware and time are never part of them.
-The source of a method is its own file and the files beside it whose names begin with an underscore,
-if it is part of a package.
-The source of a task is the file of its class, with its folder if the class lives in a package of its own.
+Both are hashes whose formula is versioned. Source is the import closure within mechboard or the plugin's own
+distribution, as syntax trees (`closure.py`). Library versions, hardware and time are never part of them, and neither
+identity needs a problem to be loaded.
+
+What a task *is* follows from its fields: plain values enter as they are, functions and classes by the source of their
+modules. Fields that only describe it (summary, citation, ...) do not enter, nor do private ones, which are caches.
 """
 
 from __future__ import annotations
@@ -15,15 +16,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import mechboard
-from mechboard.hashing import sha256
+from mechboard.closure import closure, source_file, tree_hash
 from mechboard.protocols import Method, Task, Truth
 
-FORMULA = 1
+FORMULA = 2
+
+_SCORER = "mechboard.metrics.circuit"
+_DESCRIBING = frozenset(
+    {"summary", "description", "citation", "kind", "tier", "ranked", "has_truth", "oracles", "assets", "resolution"}
+)
 
 
 def digest(value: Any) -> str:
@@ -32,61 +40,99 @@ def digest(value: Any) -> str:
     return f"{FORMULA}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def files_digest(paths: Iterable[Path]) -> str:
-    """Hash of files' names and contents, independent of where the folder is."""
-    described = sorted((p.name, sha256(p)) for p in paths)
-    return digest(described)
-
-
-def _folder(name: str) -> list[Path]:
-    return sorted((Path(mechboard.__file__).parent / name).glob("*.py"))
-
-
-def _method_files(method: Method) -> list[Path]:
-    source = inspect.getsourcefile(method.function)
-    if source is None:
-        return []
-    path = Path(source)
-    if "." not in method.function.__module__:  # a module of its own: what lies beside it is not its own
-        return [path]
-    return [path, *(p for p in path.parent.glob("_*.py") if not p.name.startswith("__") and p != path)]
-
-
-def _task_files(task: Task) -> list[Path]:
-    source = inspect.getsourcefile(type(task))
-    if source is None:
-        return []
-    path = Path(source)
-    return sorted(path.parent.glob("*.py")) if path.parent.name != "tasks" else [path]
-
-
 def solution_id(
     method: Method, parameters: Mapping[str, Any], task: Task, assets: Mapping[str, str], data_seed: int, seed: int
 ) -> str:
     """Identity of what a method returns for a problem."""
+    function = inspect.unwrap(method.function)
+    of_method: set[str] = set()
+    of_task: set[str] = set()
     return digest(
         {
-            "method": method.name,
+            "method": [method.name, describe(function, of_method)],
             "parameters": dict(parameters),
-            "method source": files_digest(_method_files(method)),
-            "graph source": files_digest(_folder("graph")),
-            "task": [task.name, task.version, files_digest(_task_files(task))],
-            "assets": dict(assets),
+            "task": [task.name, task.version, describe(task, of_task, leave_out=_DESCRIBING)],
+            "source": [closure(function.__module__, of_method), closure(type(task).__module__, of_task)],
+            "files": dict(assets),
             "data seed": data_seed,
             "seed": seed,
         }
     )
 
 
-def scorer_id(truths: Iterable[Truth]) -> str:
-    """Identity of what scores a solution."""
+def evaluation_id(solution: str, task: Task) -> str:
+    """Identity of a scored solution."""
+    return digest([solution, closure(_SCORER), dict(task.truth_hashes()), task.resolution])
+
+
+def scorer_id(truths: Iterable[Truth], task: Task) -> str:
+    """What a number means: the definitions of the measures and the truths. Numbers compare where it is the same."""
     content = [
         [t.name, t.edges.nonzero().flatten().tolist(), *([] if t.effects is None else [t.effects.tolist()])]
         for t in truths
     ]
-    return digest({"metrics source": files_digest(_folder("metrics")), "truths": content})
+    source = {name: found for name, found in closure(_SCORER).items() if name.startswith("mechboard.metrics.")}
+    return digest({"measures": source, "truths": content, "resolution": task.resolution})
 
 
-def evaluation_id(solution: str, scorer: str) -> str:
-    """Identity of a scored solution."""
-    return digest([solution, scorer])
+def describe(value: Any, roots: set[str], *, leave_out: frozenset[str] = frozenset()) -> Any:
+    """What a value is, as JSON can hold it; modules that its code lives in are added to `roots`."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Path | ModuleType):
+        return None  # where a file lies says nothing; what it holds is among the hashes of the task's files
+    if isinstance(value, Mapping):
+        return {str(key): describe(item, roots) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [describe(item, roots) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(describe(item, roots), sort_keys=True) for item in value)
+    if isinstance(value, partial):
+        return [describe(part, roots) for part in (value.func, value.args, value.keywords)]
+    if isinstance(value, MethodType):
+        return [value.__func__.__qualname__, describe(value.__self__, roots)]
+    if isinstance(value, FunctionType):
+        return _function(value, roots)
+    if isinstance(value, type):
+        return _name(value, roots)
+    held = {
+        name: describe(item, roots)
+        for name, item in sorted(_state(value).items())
+        if not name.startswith("_") and name not in leave_out
+    }
+    return [_name(type(value), roots), held]
+
+
+def _state(value: Any) -> dict[str, Any]:
+    if hasattr(value, "numpy"):  # a tensor
+        return {"content": hashlib.sha256(value.detach().cpu().numpy().tobytes()).hexdigest()}
+    return dict(getattr(value, "__dict__", {}))
+
+
+def _function(function: FunctionType, roots: set[str]) -> Any:
+    """A function by its module's source and what it closes over; by its own source where there is no file."""
+    cells = [describe(_content(cell), roots) for cell in function.__closure__ or ()]
+    if source_file(function.__module__) is not None:
+        return [_name(function, roots), *cells]
+    try:
+        own = tree_hash(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        own = hashlib.sha256(repr(_code(function.__code__)).encode()).hexdigest()
+    return [function.__qualname__, own, *cells]
+
+
+def _code(code: CodeType) -> Any:
+    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return [code.co_code.hex(), code.co_names, constants]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that is bound later
+        return None
+
+
+def _name(value: Any, roots: set[str]) -> str:
+    roots.add(value.__module__)
+    return f"{value.__module__}.{value.__qualname__}"

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from mechboard.errors import RecordError
 from mechboard.plan import Plan
 from mechboard.records import Cell
-from mechboard.store import RUNS, Store, write_atomically
+from mechboard.files import write_atomically
+from mechboard.store import RUNS, Store
 
 
 def write_manifest(store: Store, plan: Plan) -> Path:

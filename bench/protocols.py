@@ -52,6 +52,12 @@ class CircuitProblem:
         """The discovery pairs in parts that fit in memory."""
         return self.pairs.batches(self.batch_size)
 
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that a method must leave as it is: weights, prompts, means."""
+        yield from self.model.tensors()
+        yield from self.pairs.tensors()
+        yield from self.ablation.tensors()
+
     def bridge(self) -> Any:
         """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks."""
         from mechboard.graph.bridge import to_bridge
@@ -131,7 +137,8 @@ class Task(Protocol):
 
     `summary` is one line, `description` the whole story. A task that is not `ranked` counts in no ranking.
     `oracles` names the methods by which its truth was measured: they are references there.
-    A task whose `assets` are not all here is skipped. `citation` holds BibTeX fields.
+    A task whose `assets` are not all here is skipped. `citation` holds BibTeX fields. Scores whose absolute value is
+    at most `resolution` times the largest one count as zero.
     """
 
     name: str
@@ -145,9 +152,14 @@ class Task(Protocol):
     oracles: tuple[str, ...]
     assets: tuple[Asset, ...]
     citation: Mapping[str, str]
+    resolution: float
 
     def asset_hashes(self) -> Mapping[str, str]:
         """Content hash of every file that the problem is made from, by name; empty if none is."""
+        ...
+
+    def truth_hashes(self) -> Mapping[str, str]:
+        """Content hash of every file that the truths alone are made from, by name; empty if none is."""
         ...
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:
@@ -158,8 +170,8 @@ class Task(Protocol):
         """Known circuits; the first is the one that a method that sees truth is shown. Empty if none is known."""
         ...
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Score a solution on prompts that the method has not seen."""
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """Evaluation prompts, which no method sees, on the problem's device."""
         ...
 
 

@@ -19,8 +19,8 @@ from mechboard.records import Provenance
 _PACKAGES = ("torch", "transformer-lens", "transformers", "numpy", "safetensors", "scikit-learn")
 
 
-def collect(device: str, assets: Mapping[str, str]) -> Provenance:
-    """The provenance of a record made now."""
+def collect(device: str, assets: Mapping[str, str], threads: int | None = None) -> Provenance:
+    """The provenance of a record made now; `threads` is torch's own number unless it is given."""
     import torch
 
     commit, dirty = _git(str(Path(mechboard.__file__).resolve().parent))
@@ -34,7 +34,7 @@ def collect(device: str, assets: Mapping[str, str]) -> Provenance:
         git_dirty=dirty,
         platform=f"{platform.system()} {platform.machine()}",
         cpu=_cpu(),
-        threads=torch.get_num_threads(),
+        threads=torch.get_num_threads() if threads is None else threads,
         device=torch.cuda.get_device_name() if device.startswith("cuda") else device,
         assets=dict(assets),
     )

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from mechboard.errors import PluginError, UsageError, unknown
+from mechboard.errors import PluginError, unknown
 from mechboard.protocols import Method, Suite, Task
+from mechboard.reference import Reference, import_file
 
 GROUPS = {"method": "mechboard.methods", "task": "mechboard.tasks", "suite": "mechboard.suites"}
 _TYPES: dict[str, type] = {"method": Method, "task": Task, "suite": Suite}
@@ -46,9 +47,8 @@ class Plugin:
         if self.instance is not None:
             return self.instance
         try:
-            module, _, attribute = self.value.partition(":")
-            loaded: Any = getattr(import_module(module), attribute)
-        except Exception as error:
+            loaded: Any = Reference(self.value).load()
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"The {self.what} {self.name!r} of {self.distribution} does not load from {self.value!r} "
                 f"({type(error).__name__}: {error}); mend or uninstall {self.distribution}."
@@ -110,6 +110,10 @@ class Registry:
             self._loaded[key] = self.plugins(what)[name].load()
         return self._loaded[key]
 
+    def reference(self, what: str, name: str) -> Reference:
+        """Where another process finds a plugin."""
+        return Reference(self.plugins(what)[name].value)
+
     def suites(self) -> dict[str, Suite]:
         """Every suite that loads."""
         found = {}
@@ -149,27 +153,23 @@ def _read_scratch(path: Path) -> Iterator[Plugin]:
         UsageError: there is no such file.
         PluginError: it does not run, or defines neither.
     """
-    if not path.is_file():
-        raise UsageError(f"--plugin {str(path)!r} is no file; valid: a Python file that defines methods or tasks.")
-    name = f"mechboard_scratch_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"--plugin {str(path)!r} is no Python file; valid: a file that ends in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise PluginError(f"--plugin {str(path)!r} does not run: {type(error).__name__}: {error}.") from error
+    module = import_file(path)
     found = False
     for attribute, value in vars(module).items():
         # A class object satisfies a runtime protocol as its instances do; only instances are plugins.
         for what, kind in (("method", Method), ("task", Task)):
-            if isinstance(value, kind) and not isinstance(value, type):
+            if isinstance(value, kind) and not isinstance(value, type) and not _is_imported(value, module):
                 found = True
-                yield Plugin(what, value.name, f"{path}:{attribute}", str(path), instance=value)
+                yield Plugin(what, value.name, f"{path.resolve()}:{attribute}", str(path), instance=value)
     if not found:
         raise PluginError(f"--plugin {str(path)!r} defines no method and no task; `bench new method NAME` shows how.")
+
+
+def _is_imported(value: Any, module: ModuleType) -> bool:
+    """Whether a method stands in the file because the file imports it from where it is defined."""
+    if not isinstance(value, Method) or value.function.__module__ == module.__name__:
+        return False
+    return any(other is value for other in vars(sys.modules[value.function.__module__]).values())
 
 
 def _read_source(value: str) -> Iterator[tuple[str, Any]]:

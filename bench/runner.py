@@ -1,39 +1,26 @@
-"""Runs a plan: loads each problem once, solves, scores, and writes every record the moment its cell ends.
+"""Runs a plan: what is there with the same identity is kept, the rest is solved and scored, and every record is on disk
+the moment its cell ends.
 
-A cell that fails fails alone. What is already there with the same identity is not run again; a kept
-solution whose scorer has changed is scored again without running the method.
+A cell that fails fails alone. A kept answer whose scorer has changed, or whose scoring failed, is scored again without
+running the method. Where a cell is solved is the executor's affair (`workers`): only this module writes.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import torch
-
 from mechboard import identity, provenance
-from mechboard.errors import InvalidSolution, RecordError
-from mechboard.graph import Cost, counting
+from mechboard.answer import Answer
+from mechboard.errors import RecordError
 from mechboard.plan import Plan, PlannedCell
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Task, Truth
-from mechboard.records import (
-    CostRecord,
-    CurveRecord,
-    EdgeRecord,
-    ErrorRecord,
-    GraphInfo,
-    MeasureRecord,
-    MethodInfo,
-    Provenance,
-    Record,
-    Status,
-    TaskInfo,
-    TruthInfo,
-)
+from mechboard.protocols import Evaluation
+from mechboard.records import CurveRecord, EdgeRecord, ErrorRecord, MeasureRecord, MethodInfo, Record
 from mechboard.store import Store
+from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
 
 
 @dataclass(frozen=True)
@@ -46,14 +33,14 @@ class Outcome:
 
 
 class Observer(Protocol):
-    """Watches a run; the terminal's progress is one."""
+    """Watches a run; the terminal's progress is one. Several cells may be under way at once."""
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
-        """A cell begins."""
+        """A cell begins; `number` counts those that have begun."""
         ...
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
-        """A cell has ended and its record is on disk."""
+        """A cell has ended and its record is on disk; `number` counts those that have ended."""
         ...
 
     def noticed(self, message: str) -> None:
@@ -61,65 +48,101 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A problem with its truths and what identifies how it is scored."""
+class Executor(Protocol):
+    """Solves and scores jobs: `workers.pool.Pool` in other processes, `workers.inline.Inline` in this one."""
 
-    problem: CircuitProblem
-    truths: tuple[Truth, ...]
-    scorer_id: str
-    info: TaskInfo
-    assets: Mapping[str, str]
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """What happens, as it happens."""
+        ...
+
+
+@dataclass
+class _Begun:
+    """A job under way, with what its record says until it has ended."""
+
+    record: Record
+    since: float
+    replaces: Record | None
 
 
 class Runner:
-    """Runs plans against one results folder on one device."""
+    """Runs plans against one results folder."""
 
-    def __init__(self, store: Store, observers: Sequence[Observer], *, device: str, fresh: bool) -> None:
-        self._store, self._observers, self._device, self._fresh = store, observers, device, fresh
-        self._key: tuple[str, int] | None = None
-        self._loaded: _Loaded | Exception | None = None
+    def __init__(
+        self,
+        store: Store,
+        observers: Sequence[Observer],
+        executor: Executor,
+        *,
+        device: str,
+        threads: int | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self._store, self._observers, self._executor = store, observers, executor
+        self._device, self._threads, self._fresh = device, threads, fresh
 
     def run(self, plan: Plan) -> Iterator[Outcome]:
-        """Run every cell, yielding what became of it.
+        """Settle every cell, yielding what became of it: first what is kept, then the others as they end.
 
         Raises:
-            KeyboardInterrupt: after the interrupted cell's record is written.
+            KeyboardInterrupt: after the records of interrupted cells are written.
             StoreError: a record cannot be written.
         """
-        total = len(plan.cells)
-        for number, planned in enumerate(plan.cells, 1):
-            for observer in self._observers:
-                observer.started(planned, number, total)
+        total, ended, jobs = len(plan.cells), 0, []
+        for planned in plan.cells:
             begun = time.perf_counter()
-            record, status = self._run_cell(planned)
-            outcome = Outcome(record, status, time.perf_counter() - begun)
-            for observer in self._observers:
-                observer.ended(outcome, number, total)
-            yield outcome
+            settled = self._settle(planned)
+            if isinstance(settled, Job):
+                jobs.append(settled)
+                continue
+            ended += 1
+            yield self._tell(Outcome(settled, _kept_as(settled), time.perf_counter() - begun), ended, total)
+        under_way: dict[int, _Begun] = {}
+        started = ended
+        try:
+            for event in self._executor.run(jobs):
+                if isinstance(event, Started):
+                    started += 1
+                    self._start(event.job, under_way)
+                    for observer in self._observers:
+                        observer.started(event.job.planned, started, total)
+                elif isinstance(event, Answered):
+                    self._store.write_answer(event.job.planned.cell, event.answer)
+                    self._store.write_log(event.job.planned.cell, event.log)
+                else:
+                    ended += 1
+                    yield self._tell(self._end(event, under_way), ended, total)
+        except KeyboardInterrupt as error:
+            for begun in under_way.values():
+                if begun.replaces is None or begun.replaces.status != "done":
+                    self._write_failure(begun.record, Failure("interrupted", _interrupted(error)))
+            raise
 
-    def _run_cell(self, planned: PlannedCell) -> tuple[Record, str]:
+    def pending(self, plan: Plan) -> bool:
+        """Whether any cell of a plan has no record at all, which is quick to see."""
+        return self._fresh or any(not self._store.path(planned.cell).is_file() for planned in plan.cells)
+
+    def _tell(self, outcome: Outcome, ended: int, total: int) -> Outcome:
+        for observer in self._observers:
+            observer.ended(outcome, ended, total)
+        return outcome
+
+    def _settle(self, planned: PlannedCell) -> Record | Job:
+        """The record of a cell that is kept or cannot begin, else the job to do."""
         existing = self._existing(planned)
-        loaded = self._load(planned.task, planned.cell.data_seed)
-        assets = {} if isinstance(loaded, Exception) else loaded.assets
-        solution = identity.solution_id(
-            planned.method, planned.cell.parameters, planned.task, assets, planned.cell.data_seed, planned.cell.seed
-        )
-        record = _blank(planned, solution, provenance.collect(self._device, assets))
-        if isinstance(loaded, Exception):
-            return self._write_failure(record, loaded, "failed"), "failed"
-        evaluation = identity.evaluation_id(solution, loaded.scorer_id)
-        record = record.model_copy(
-            update={"task": loaded.info, "scorer_id": loaded.scorer_id, "evaluation_id": evaluation}
-        )
-        if existing and existing.status == "done" and existing.solution_id == solution and not self._fresh:
-            if existing.evaluation_id == evaluation:
-                return existing, "cached"
-            kept = self._store.read_scores(planned.cell)
-            if kept is not None:
-                record = record.model_copy(update={"cost": existing.cost, "provenance": existing.provenance})
-                return self._guarded(record, lambda: self._score(record, planned, loaded, kept), existing, "rescored")
-        return self._guarded(record, lambda: self._solve_and_score(record, planned, loaded), existing, "done")
+        made = provenance.collect(self._device, {}, self._threads)
+        try:
+            assets = planned.task.asset_hashes()
+            solution = identity.solution_id(
+                planned.method, planned.cell.parameters, planned.task, assets, planned.cell.data_seed, planned.cell.seed
+            )
+            evaluation = identity.evaluation_id(solution, planned.task)
+        except Exception as error:
+            return self._write_failure(_blank(planned, "", None, made), failure(error))
+        kept = None if self._fresh else self._store.read_answer(planned.cell, solution)
+        if kept and existing and existing.status == "done" and existing.evaluation_id == evaluation:
+            return existing
+        return Job(planned, solution, evaluation, made.model_copy(update={"assets": dict(assets)}), kept)
 
     def _existing(self, planned: PlannedCell) -> Record | None:
         try:
@@ -130,151 +153,73 @@ class Runner:
                 observer.noticed(f"{error} It was renamed to {aside.name!r} and the cell runs again.")
             return None
 
-    def _load(self, task: Task, data_seed: int) -> _Loaded | Exception:
-        if self._key != (task.name, data_seed):
-            self._key, self._loaded = (task.name, data_seed), None
-            try:
-                assets = task.asset_hashes()
-                problem = task.load(data_seed, self._device)
-                truths = task.truths(problem)
-                self._loaded = _Loaded(
-                    problem, truths, identity.scorer_id(truths), _task_info(task, problem, truths), assets
-                )
-            except Exception as error:
-                self._loaded = error
-        assert self._loaded is not None
-        return self._loaded
+    def _start(self, job: Job, under_way: dict[int, _Begun]) -> None:
+        record = _blank(job.planned, job.solution_id, job.evaluation_id, job.provenance)
+        under_way[id(job)] = _Begun(record, time.perf_counter(), self._store.read(job.planned.cell))
 
-    def _guarded(
-        self, record: Record, work: Callable[[], Record], existing: Record | None, success: str
-    ) -> tuple[Record, str]:
-        """Do the work; whatever it raises becomes the record of this cell alone."""
-        try:
-            done = work()
-        except KeyboardInterrupt as error:
-            if existing is None or existing.status != "done":
-                self._write_failure(record, error, "interrupted")
-            raise
-        except InvalidSolution as error:
-            return self._write_failure(record, error, "invalid"), "invalid"
-        except Exception as error:
-            return self._write_failure(record, error, "failed"), "failed"
-        self._store.write(done)
-        return done, success
+    def _end(self, event: Ended, under_way: dict[int, _Begun]) -> Outcome:
+        begun = under_way.pop(id(event.job))
+        if event.log is not None:
+            self._store.write_log(event.job.planned.cell, event.log)
+        seconds = time.perf_counter() - begun.since
+        if isinstance(event.result, Failure):
+            record = self._write_failure(begun.record, event.result)
+            return Outcome(record, record.status, seconds)
+        assert event.answer is not None
+        record = _done(begun.record, event.answer, event.result)
+        self._store.write(record)
+        return Outcome(record, "rescored" if event.job.answer else "done", seconds)
 
-    def _write_failure(self, record: Record, error: BaseException, status: Status) -> Record:
-        text = "".join(traceback.format_exception(error))
-        failed = record.model_copy(
-            update={
-                "status": status,
-                "error": ErrorRecord(type=type(error).__name__, message=str(error), traceback=text),
-            }
-        )
+    def _write_failure(self, record: Record, why: Failure) -> Record:
+        failed = record.model_copy(update={"status": why.status, "error": why.error})
         self._store.write(failed)
         return failed
 
-    def _solve_and_score(self, record: Record, planned: PlannedCell, loaded: _Loaded) -> Record:
-        problem = loaded.problem
-        if "truth" in planned.method.sees:
-            problem = replace(problem, truth=loaded.truths[0].edges)
-        provenance.reset_peak_memory()
-        begun = time.perf_counter()
-        with counting() as cost:
-            solution = planned.method(problem, _generator(planned), planned.parameters)
-        seconds = time.perf_counter() - begun
-        peak = provenance.peak_memory()
-        scores = validated(solution, problem)
-        self._store.write_scores(planned.cell, scores)
-        record = record.model_copy(update={"cost": _cost(cost, len(problem.pairs), seconds, peak)})
-        return self._score(record, planned, loaded, scores)
 
-    def _score(self, record: Record, planned: PlannedCell, loaded: _Loaded, scores: torch.Tensor) -> Record:
-        begun = time.perf_counter()
-        evaluation = planned.task.evaluate(loaded.problem, EdgeScores(scores))
-        assert record.cost is not None
-        cost = record.cost.model_copy(update={"evaluation_seconds": time.perf_counter() - begun})
-        return record.model_copy(update={"status": "done", "cost": cost, **_evaluation(evaluation)})
+def _kept_as(record: Record) -> str:
+    return "cached" if record.status == "done" else record.status
 
 
-def validated(solution: Any, problem: CircuitProblem) -> torch.Tensor:
-    """The scores of a solution, on the CPU in single precision.
-
-    Raises:
-        InvalidSolution: it is nothing, of another type or shape, infinite, or without any opinion.
-    """
-    wanted = f"valid: mechboard.protocols.EdgeScores with one finite score or NaN per edge ({problem.graph.n_edges})"
-    if not isinstance(solution, EdgeScores) or not isinstance(solution.scores, torch.Tensor):
-        raise InvalidSolution(f"The method returned {type(solution).__name__}; {wanted}.")
-    scores = solution.scores.detach().cpu()
-    if tuple(scores.shape) != (problem.graph.n_edges,) or not scores.is_floating_point():
-        raise InvalidSolution(f"The method returned {scores.dtype} scores of shape {tuple(scores.shape)}; {wanted}.")
-    if bool(scores.isinf().any()):
-        raise InvalidSolution(f"The method returned {int(scores.isinf().sum())} infinite scores; {wanted}.")
-    if bool(scores.isnan().all()):
-        raise InvalidSolution(f"The method returned NaN for every edge; {wanted}.")
-    return scores.float()
+def _interrupted(error: KeyboardInterrupt) -> ErrorRecord:
+    text = "".join(traceback.format_exception(error))
+    return ErrorRecord(type="KeyboardInterrupt", message="The run was interrupted.", traceback=text)
 
 
-def _generator(planned: PlannedCell) -> torch.Generator:
-    """A generator on the CPU, so that what a method draws does not depend on the device."""
-    cell = planned.cell
-    text = identity.digest([cell.method, cell.task, cell.data_seed, cell.seed])
-    return torch.Generator().manual_seed(int(text.partition(":")[2], 16) % 2**63)
-
-
-def _blank(planned: PlannedCell, solution: str, made: Provenance) -> Record:
+def _blank(planned: PlannedCell, solution: str, evaluation: str | None, made: Any) -> Record:
+    """The record of a cell before anything is known of it."""
     m, task = planned.method, planned.task
     return Record(
         cell=planned.cell,
         status="failed",
         solution_id=solution,
         scorer_id=None,
-        evaluation_id=None,
+        evaluation_id=evaluation,
         method=MethodInfo(
             summary=m.summary,
             citation=dict(m.citation),
             deterministic=m.deterministic,
             reference=m.reference or m.name in task.oracles,
         ),
-        task=TaskInfo(summary=task.summary, kind=task.kind, tier=task.tier, ranked=task.ranked),
+        task=task_info(task),
         provenance=made,
     )
 
 
-def _task_info(task: Task, problem: CircuitProblem, truths: tuple[Truth, ...]) -> TaskInfo:
-    return TaskInfo(
-        summary=task.summary,
-        kind=task.kind,
-        tier=task.tier,
-        ranked=task.ranked,
-        description=task.description,
-        citation=dict(task.citation),
-        graph=GraphInfo(
-            n_layers=problem.graph.n_layers,
-            n_heads=problem.graph.n_heads,
-            has_mlp=problem.graph.has_mlp,
-            parallel=problem.graph.parallel,
-            level=problem.graph.level,
-            n_edges=problem.graph.n_edges,
-        ),
-        truths=tuple(TruthInfo(name=t.name, n_true=int(t.edges.sum()), source=t.source) for t in truths),
+def _done(record: Record, answer: Answer, scored: Scored) -> Record:
+    """The record of a scored answer. Cost and provenance are the answer's, whenever it was scored."""
+    return record.model_copy(
+        update={
+            "status": "done",
+            "scorer_id": scored.scorer_id,
+            "task": scored.info,
+            "cost": answer.cost.model_copy(update={"evaluation_seconds": scored.seconds}),
+            "provenance": answer.provenance,
+            **_evaluation(scored.evaluation),
+        }
     )
 
 
-def _cost(cost: Cost, prompts: int, seconds: float, peak: int | None) -> CostRecord:
-    return CostRecord(
-        forwards=cost.forward_sequences / prompts,
-        backwards=cost.backward_sequences / prompts,
-        forward_sequences=cost.forward_sequences,
-        backward_sequences=cost.backward_sequences,
-        prompts=prompts,
-        wall_seconds=seconds,
-        evaluation_seconds=0.0,
-        peak_memory_bytes=peak,
-    )
-
-
-def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+def _evaluation(evaluation: Evaluation) -> Mapping[str, Any]:
     return {
         "headline": evaluation.headline,
         "measures": {name: MeasureRecord(**asdict(m)) for name, m in evaluation.measures.items()},

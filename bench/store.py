@@ -1,22 +1,20 @@
-"""Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`, scores beside them.
+"""Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`; beside them what the method answered
+(`.safetensors`) and what it printed (`.log`).
 
-Every file is written whole or not at all (temporary file, fsync, rename), the moment its cell ends.
-A folder that holds a file named READ_ONLY is never written to. Scores are safetensors, never pickles.
+Every file is written whole or not at all, the moment its cell ends. A folder that holds a file named READ_ONLY is never
+written to.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mechboard.answer import Answer, pack, unpack
 from mechboard.errors import RecordError, StoreError
+from mechboard.files import write_atomically
 from mechboard.records import Cell, Record, parse
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MARKER = "READ_ONLY"
 RUNS = "runs"
@@ -75,6 +73,14 @@ class Store:
         write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
         return path
 
+    def write_log(self, cell: Cell, text: bytes) -> None:
+        """Keep what the method printed; without a word, what was kept of the last run goes."""
+        path = self.path(cell).with_suffix(".log")
+        if text:
+            write_atomically(path, text)
+        else:
+            path.unlink(missing_ok=True)
+
     def set_aside(self, cell: Cell) -> Path:
         """Rename an unreadable record, so that the cell can run and nothing is lost; returns the new path."""
         path = self.path(cell)
@@ -84,18 +90,18 @@ class Store:
         path.rename(aside)
         return aside
 
-    def write_scores(self, cell: Cell, scores: Tensor) -> None:
+    def write_answer(self, cell: Cell, answer: Answer) -> None:
         """Keep a solution, so that a changed scorer can score it again."""
-        from safetensors.torch import save
+        write_atomically(self.path(cell).with_suffix(".safetensors"), pack(answer))
 
-        write_atomically(self.path(cell).with_suffix(".safetensors"), save({"scores": scores.contiguous()}))
-
-    def read_scores(self, cell: Cell) -> Tensor | None:
-        """A kept solution, None if there is none."""
-        from safetensors.torch import load_file
-
+    def read_answer(self, cell: Cell, solution_id: str) -> Answer | None:
+        """The kept solution with this identity; None if there is none, or one that cannot be read or is another's."""
         path = self.path(cell).with_suffix(".safetensors")
-        return load_file(path)["scores"] if path.is_file() else None
+        try:
+            answer = unpack(path.read_bytes())
+        except (OSError, RecordError):
+            return None
+        return answer if answer.solution_id == solution_id else None
 
     def records(self) -> Iterator[tuple[Path, Record | RecordError]]:
         """Every record in the folder, in a fixed order; what cannot be read comes as its error.
@@ -126,28 +132,3 @@ def read_record(path: Path) -> Record:
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{str(path)!r} cannot be read ({error}); valid: a record file (.json).") from error
     return parse(text, str(path))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StoreError(
-            f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR."
-        ) from error

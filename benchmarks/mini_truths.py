@@ -27,7 +27,7 @@ import time
 import torch
 from torch import Tensor
 
-from mechboard.ground_truth.cards import sha256
+from mechboard.hashing import sha256
 from mechboard.ground_truth.mini import effects, model
 from mechboard.methods.activation_patching import edge_drops
 from mechboard.metrics.circuit import circuit_metrics

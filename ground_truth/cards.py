@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mechboard.errors import ModelError
-from mechboard.hashing import sha256 as sha256  # tasks hash their other files with it
+from mechboard.hashing import sha256
 
 CARD = "card.json"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")

@@ -19,7 +19,7 @@ from mechboard.leaderboard.picture import circuit_svg
 from mechboard.leaderboard.plots import curves_svg, scatter_svg
 from mechboard.protocols import Suite
 from mechboard.records import MeasureRecord, Record, TaskInfo
-from mechboard.store import write_atomically
+from mechboard.files import write_atomically
 
 _CSV_COLUMNS = (
     "method", "task", "task_version", "data_seed", "seed", "status", "measure", "value", "direction", "chance",

@@ -12,25 +12,30 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
 import torch
 
-from mechboard.errors import UsageError
+from mechboard.errors import ModelError, UsageError
 from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
-from mechboard.ground_truth.cards import check_card, sha256
+from mechboard.ground_truth.cards import check_card
+from mechboard.hashing import sha256
 from mechboard.metrics.answers import logit_difference
-from mechboard.metrics.circuit import evaluate_edges
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 from mechboard.tasks.tokens import Encode, answer_id, load_tokenizer
 
 _KEYS = ("clean", "corrupt", "answer", "wrong")
 _BUFFER_BYTES = 256 * 2**20
 _FEWEST = 4
+# What decides about the problem: configuration, weights, and what makes token ids of text.
+_CONTENT = (
+    "config.json", "*.safetensors", "*.bin",
+    "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,12 @@ class _Pair:
 
 
 class OwnTask:
-    """A local checkpoint and a file of pairs.
+    """A local checkpoint and a file of pairs; its name tells its content, since two folders can be called alike.
+
+    Nothing but hashes is read until the problem is needed.
 
     Raises:
-        ModelError: the checkpoint is missing, not supported, or not the one that its card was written for.
-        UsageError: the pairs are missing, malformed or of unequal length.
+        UsageError: the folder or the file of pairs is missing.
     """
 
     version = 1
@@ -57,36 +63,59 @@ class OwnTask:
     oracles = ()
     assets = ()
     citation: ClassVar[Mapping[str, str]] = {}
+    resolution = 0.0
 
-    def __init__(self, model: Path, pairs: Path) -> None:
-        self.model_folder, self.pairs_file = model, pairs
-        self._decoder = _load(str(model))
-        self._pairs = list(_read_pairs(pairs, model, self._decoder))
-        self.name = f"own-{_plain(model.resolve().name)}-{_plain(pairs.stem)}"
-        self.summary = f"{pairs.name} on {model.resolve().name}: logit difference, no circuit known (resample)"
+    def __init__(self, model: Path | str, pairs: Path | str) -> None:
+        self.model_folder, self.pairs_file = Path(model), Path(pairs)
+        called = self.model_folder.resolve().name
+        content = hashlib.sha256(repr(sorted(self.asset_hashes().items())).encode()).hexdigest()
+        self.name = f"own-{_plain(called)}-{_plain(self.pairs_file.stem)}-{content[:8]}"
+        self.summary = f"{self.pairs_file.name} on {called}: logit difference, no circuit known (resample)"
 
     @property
     def description(self) -> str:
         """What was given."""
         return (
-            f"{len(self._pairs)} pairs of {self.pairs_file.name} on the checkpoint {self.model_folder.resolve().name}.\n"
+            f"Pairs of {self.pairs_file.name} on the checkpoint {self.model_folder.resolve().name}.\n"
             "Metric: logit(answer) - logit(wrong) after the last token. Ablation: resample. Half of the pairs are for\n"
             "discovery, half for scoring. No circuit is known, so only faithfulness is measured."
         )
 
     @cached_property
-    def _hashes(self) -> dict[str, str]:
-        files = [self.model_folder / "config.json", *sorted(self.model_folder.glob("*.safetensors")), self.pairs_file]
-        hashes = {path.name: sha256(path) for path in files}
-        # What the tokenizer made of the text, so that another tokenizer is another problem.
-        return hashes | {"token ids": hashlib.sha256(repr(self._pairs).encode()).hexdigest()}
+    def _decoder(self) -> Decoder:
+        check_card(self.model_folder)
+        return load_checkpoint(self.model_folder)
+
+    @cached_property
+    def _pairs(self) -> list[_Pair]:
+        return list(_read_pairs(self.pairs_file, self.model_folder, self._decoder))
 
     def asset_hashes(self) -> dict[str, str]:
-        """Hashes of configuration, weights, pairs and token ids."""
-        return self._hashes
+        """Hashes of configuration, weights, tokenizer and pairs.
+
+        Raises:
+            UsageError: the folder or the file of pairs is missing.
+        """
+        if not self.pairs_file.is_file():
+            raise UsageError(f"--pairs {str(self.pairs_file)!r} is no file; valid: JSON lines of {', '.join(_KEYS)}.")
+        if not (self.model_folder / "config.json").is_file():
+            raise ModelError(
+                f"{str(self.model_folder)!r} holds no config.json; valid: the folder of a Hugging Face checkpoint."
+            )
+        files = {path for pattern in _CONTENT for path in self.model_folder.glob(pattern)}
+        return {path.name: sha256(path) for path in [*sorted(files), self.pairs_file]}
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Nothing: no circuit is known."""
+        return {}
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and the discovery half."""
+        """The model and the discovery half.
+
+        Raises:
+            ModelError: the checkpoint is not supported, or not the one that its card was written for.
+            UsageError: the pairs are malformed or of unequal length.
+        """
         decoder = self._decoder.to(device=device)
         graph, pairs = Graph.of(decoder.config), self._half(data_seed, 0).to(device)
         per_prompt = graph.n_sources * pairs.clean.shape[1] * decoder.config.d_model * 4
@@ -105,10 +134,9 @@ class OwnTask:
         """None is known."""
         return ()
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Faithfulness on the other half."""
-        pairs = self._half(problem.data_seed, 1).to(problem.model.device)
-        return evaluate_edges(problem, solution.scores, pairs, ())
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """The other half."""
+        return self._half(problem.data_seed, 1).to(problem.model.device)
 
     def _half(self, data_seed: int, half: int) -> PromptPairs:
         order = list(self._pairs)
@@ -122,12 +150,6 @@ class OwnTask:
         )
         targets = {"answer": torch.tensor([p.answer for p in chosen]), "wrong": torch.tensor([p.wrong for p in chosen])}
         return PromptPairs(clean, corrupt, lengths, (lengths - 1)[:, None], targets)
-
-
-@lru_cache(maxsize=2)
-def _load(folder: str) -> Decoder:
-    check_card(Path(folder))
-    return load_checkpoint(folder)
 
 
 def _plain(name: str) -> str:

@@ -189,4 +189,5 @@ def test_other_effects_make_another_scorer(compiled):
     task, problem, _ = compiled
     (truth,) = task.truths(problem)
     with_effects = replace(truth, effects=torch.ones(370))
-    assert len({scorer_id(t) for t in ([truth], [with_effects], [replace(truth, effects=torch.zeros(370))])}) == 3
+    others = ([truth], [with_effects], [replace(truth, effects=torch.zeros(370))])
+    assert len({scorer_id(truths, task) for truths in others}) == 3

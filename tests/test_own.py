@@ -50,9 +50,9 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
     cells = {c["method"]: c for c in json.loads(out)}
     assert code == 0
     assert set(cells) == {"eap", "eap-ig", "activation-patching", "random"}
-    assert all(c["headline"] == "cmd" and c["task"] == "own-model-pairs" for c in cells.values())
+    assert all(c["headline"] == "cmd" and c["task"].startswith("own-model-pairs-") for c in cells.values())
     record = json.loads((tmp_path / cells["eap"]["record"]).read_text())
-    assert set(record["provenance"]["assets"]) == {"config.json", "model.safetensors", "pairs.jsonl", "token ids"}
+    assert set(record["provenance"]["assets"]) == {"config.json", "model.safetensors", "pairs.jsonl"}
     assert not record["task"]["ranked"]
 
 
@@ -95,13 +95,13 @@ def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path):
 )
 def test_a_bad_pair_is_named_by_its_line(checkpoint, tmp_path, row, said):
     with pytest.raises(UsageError, match=said):
-        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD, row, GOOD, GOOD]))
+        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD, row, GOOD, GOOD])).load(0, "cpu")
 
 
 def test_too_few_pairs_and_a_missing_file_say_what_is_valid(checkpoint, tmp_path):
     with pytest.raises(UsageError, match="holds 1 pairs; valid: 4 or more"):
-        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD]))
-    with pytest.raises(UsageError, match="cannot be read"):
+        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD])).load(0, "cpu")
+    with pytest.raises(UsageError, match="is no file"):
         OwnTask(checkpoint, tmp_path / "absent.jsonl")
     with pytest.raises(ModelError, match="holds no config.json"):
         OwnTask(tmp_path, pairs_file(tmp_path, [GOOD]))

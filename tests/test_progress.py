@@ -5,10 +5,11 @@ import os
 import pty
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from test_cli import CHEAP, bench  # noqa: F401
 
-from mechboard.cli.progress import _duration
+from mechboard.cli.estimate import TimeLeft, duration
 
 
 def test_plain_lines_where_there_is_no_terminal(bench):  # noqa: F811
@@ -51,4 +52,19 @@ def test_a_terminal_sees_elapsed_time_and_an_estimate(tmp_path):
 
 
 def test_durations_are_short():
-    assert [_duration(s) for s in (3.2, 75, 7325)] == ["3s", "1m 15s", "2h 02m"]
+    assert [duration(s) for s in (3.2, 75, 7325)] == ["3s", "1m 15s", "2h 02m"]
+
+
+def _cell(task, label):
+    return SimpleNamespace(cell=SimpleNamespace(task=task, label=label))
+
+
+def test_the_time_left_is_told_from_cells_of_the_same_method_and_task_and_kept_cells_say_nothing():
+    left = TimeLeft([_cell("a", "slow"), _cell("a", "slow"), _cell("a", "new"), _cell("b", "slow")], jobs=2)
+    left.ended(SimpleNamespace(record=_cell("a", "slow"), status="cached", seconds=0.0))
+    assert left.seconds() is None
+    left.ended(SimpleNamespace(record=_cell("a", "slow"), status="done", seconds=60.0))
+    assert left.seconds() == (60 + 60) / 2
+    left.ended(SimpleNamespace(record=_cell("a", "new"), status="done", seconds=20.0))
+    assert left.seconds() == 40 / 2
+    assert left.text() == ", about 20s left"

@@ -9,11 +9,11 @@ from models import random_problem
 
 import mechboard.identity as identity
 from mechboard.errors import RecordError, StoreError
-from mechboard.metrics.circuit import evaluate_edges
 from mechboard.plan import make_plan
 from mechboard.protocols import EdgeScores, NoParameters, Truth, method
 from mechboard.runner import Runner
 from mechboard.store import Store, read_record
+from mechboard.workers.inline import Inline
 
 
 class Quiet:
@@ -30,24 +30,28 @@ class Quiet:
 
 class FakeTask:
     name, version, kind, tier, summary, description = "fake", 1, "circuit", "embedded", "s", "d"
-    ranked, has_truth, oracles, assets, citation = True, True, (), (), {}
+    ranked, has_truth, oracles, assets, citation, resolution = True, True, (), (), {}, 0.0
 
     def __init__(self):
-        self.loads = 0
-        self.problem = random_problem("gpt2", dtype=torch.float32)
+        self._loads = 0
+        self._problem = random_problem("gpt2", dtype=torch.float32)
+        self._effects = {}
 
     def asset_hashes(self):
         return {}
 
+    def truth_hashes(self):
+        return self._effects
+
     def load(self, data_seed, device):
-        self.loads += 1
-        return replace(self.problem, data_seed=data_seed)
+        self._loads += 1
+        return replace(self._problem, data_seed=data_seed)
 
     def truths(self, problem):
         return (Truth(name="fake:first", edges=torch.arange(problem.graph.n_edges) < 20, source="made up"),)
 
-    def evaluate(self, problem, solution):
-        return evaluate_edges(problem, solution.scores, problem.pairs, self.truths(problem))
+    def held_out(self, problem):
+        return problem.pairs
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def _returning(value):
 def run(tmp_path, methods, task=None, *, fresh=False, passed=None, seeds=1, data_seeds=1, observer=None):
     plan = make_plan(methods, [task or FakeTask()], passed=passed or {}, seeds=seeds, data_seeds=data_seeds)
     store = Store(tmp_path)
-    runner = Runner(store, [observer or Quiet()], device="cpu", fresh=fresh)
+    runner = Runner(store, [observer or Quiet()], Inline(device="cpu"), device="cpu", fresh=fresh)
     return store, list(runner.run(plan))
 
 
@@ -114,7 +118,7 @@ def test_fresh_runs_what_is_there(tmp_path):
 def test_a_changed_scorer_rescores_without_running_the_method_again(tmp_path, monkeypatch):
     CALLS.clear()
     _, [first] = run(tmp_path, [counted])
-    monkeypatch.setattr(identity, "scorer_id", lambda truths: "another scorer")
+    monkeypatch.setattr(identity, "evaluation_id", lambda solution, task: f"{solution} and another scorer")
     _, [second] = run(tmp_path, [counted])
     assert second.status == "rescored"
     assert CALLS == [3]
@@ -124,21 +128,18 @@ def test_a_changed_scorer_rescores_without_running_the_method_again(tmp_path, mo
     assert second.record.cost.wall_seconds == first.record.cost.wall_seconds
 
 
-def test_a_changed_truth_changes_the_scorer(tmp_path):
+def test_changed_files_of_the_truth_rescore_and_other_truths_are_another_scorer(tmp_path, monkeypatch):
+    CALLS.clear()
     task = FakeTask()
     _, [first] = run(tmp_path, [counted], task)
-    task.truths = lambda p: (Truth(name="fake:first", edges=torch.arange(p.graph.n_edges) < 21, source="made up"),)
+    task._effects = {"effects.json": "another hash"}
+    more = Truth(name="fake:first", edges=torch.arange(task._problem.graph.n_edges) < 21, source="made up")
+    monkeypatch.setattr(FakeTask, "truths", lambda self, problem: (more,))
     _, [second] = run(tmp_path, [counted], task)
     assert second.status == "rescored"
+    assert CALLS == [3]
     assert second.record.scorer_id != first.record.scorer_id
-
-
-def test_a_changed_method_runs_again(tmp_path, monkeypatch):
-    CALLS.clear()
-    run(tmp_path, [counted])
-    monkeypatch.setattr(identity, "_method_files", lambda m: [])
-    run(tmp_path, [counted])
-    assert CALLS == [3, 3]
+    assert second.record.task.truths[0].n_true == 21
 
 
 def test_identities_do_not_depend_on_versions_or_time(tmp_path):
@@ -196,7 +197,7 @@ def test_a_deterministic_method_runs_one_seed_and_others_as_many_as_asked(tmp_pa
         ("counted", 0, 0), ("drawn", 0, 0), ("drawn", 0, 1), ("drawn", 0, 2),
         ("counted", 1, 0), ("drawn", 1, 0), ("drawn", 1, 1), ("drawn", 1, 2),
     ]  # fmt: skip
-    assert task.loads == 2
+    assert task._loads == 2
     values = [o.record.headline_measure.value for o in outcomes if o.record.cell.method == "drawn"]
     assert len(set(values)) == 6
 
@@ -254,7 +255,7 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    from mechboard.store import write_atomically
+    from mechboard.files import write_atomically
 
     path = tmp_path / "f.json"
     write_atomically(path, b"old")

@@ -12,6 +12,7 @@ from test_runner import Quiet, counted, drawn, run
 from mechboard.runner import Runner
 from mechboard.store import Store
 from mechboard.track import WandbTracker
+from mechboard.workers.inline import Inline
 
 wandb = pytest.importorskip("wandb")
 
@@ -86,7 +87,7 @@ def _run_with_tracker(tmp_path, methods):
     warnings, store = [], Store(tmp_path)
     tracker = WandbTracker("offline", store, warnings.append)
     plan = make_plan(methods, [FakeTask()], passed={}, seeds=2, data_seeds=1)
-    outcomes = list(Runner(store, [Quiet(), tracker], device="cpu", fresh=False).run(plan))
+    outcomes = list(Runner(store, [Quiet(), tracker], Inline(device="cpu"), device="cpu").run(plan))
     return outcomes, warnings
 
 

@@ -121,8 +121,8 @@ def test_training_reduces_the_loss(capsys):
     assert last < first
 
 
-def test_the_source_that_draws_prompts_is_part_of_the_identity(task):
-    assert set(task.asset_hashes()) == {"model.safetensors", "behaviours.py"}
+def test_weights_and_configuration_are_part_of_the_identity(task):
+    assert set(task.asset_hashes()) == {"model.safetensors", "config.json"}
 
 
 def test_weights_that_differ_from_their_card_are_refused(tmp_path, monkeypatch):
@@ -135,4 +135,4 @@ def test_weights_that_differ_from_their_card_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"config.json in .* differ from what card.json was written for"):
         task.load(0, "cpu")
     with pytest.raises(ModelError, match="config.json"):
-        OwnTask(copy, tmp_path / "no-pairs.jsonl")
+        OwnTask(copy, copy / "card.json").load(0, "cpu")

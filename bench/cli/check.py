@@ -9,22 +9,31 @@ from pathlib import Path
 import click
 
 from mechboard import cli
-from mechboard.cli.options import json_option, plugin_option
-from mechboard.registry import Registry
+from mechboard.cli.options import DURATION, json_option, open_registry, plugin_option
 from mechboard.selection import select
 
 
 @click.command("check")
 @click.argument("method")
+@click.option("--timeout", type=DURATION, default="10m", show_default=True, help="Kill a check that runs longer.")
+@click.option("--inline", is_flag=True, help="Run the checks in this process, for debuggers.")
 @plugin_option
 @json_option
-def command(method: str, plugins: tuple[Path, ...], as_json: bool) -> int:
+def command(method: str, timeout: float, inline: bool, plugins: tuple[Path, ...], as_json: bool) -> int:
     """Run METHOD (names, globs, comma lists or `all`) through small problems; exits 1 if a check fails."""
     from mechboard.conformance import run_checks
+    from mechboard.workers.checks import checks_elsewhere
 
-    registry = Registry(plugins)
+    registry = open_registry(plugins, inline=inline)
     names = select("method", method, registry.plugins("method"))
-    results = {name: run_checks(registry.load("method", name), registry) for name in names}
+    for name in names:
+        registry.load("method", name)  # what does not load is an error of its own
+    results = {
+        name: run_checks(registry.load("method", name), registry)
+        if inline
+        else list(checks_elsewhere(registry.reference("method", name), timeout=timeout))
+        for name in names
+    }
     if as_json:
         click.echo(json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1))
     else:

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mechboard.registry import Registry
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Scaled(click.ParamType):
+    """A number with a unit behind it, such as 15m or 4GB; without one, the smallest unit."""
+
+    def __init__(self, name: str, units: dict[str, float], example: str) -> None:
+        self.name, self._units, self._example = name, units, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(value).strip().lower())
+        number = float(found[1]) * self._units.get(found[2], 0.0) if found else 0.0
+        if not number:
+            self.fail(f"{value!r} was given; valid: a number above 0 with a unit, such as {self._example}.", param, ctx)
+        return number
+
+
+DURATION = _Scaled("duration", {"": 1, "s": 1, "m": 60, "h": 3600}, "90s, 15m, 2h")
+SIZE = _Scaled(
+    "size", {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}, "800MB, 4GB"
+)
+
+
+def open_registry(plugins: tuple[Path, ...], *, inline: bool) -> Registry:
+    """The registry with the loose files of the command line, which other processes try first unless all is inline.
+
+    Raises:
+        PluginError: a file ends or hangs the process that imports it.
+    """
+    if plugins and not inline and hasattr(os, "fork"):
+        from mechboard.workers.server import probe
+
+        for path in plugins:
+            if path.is_file():
+                probe(path.resolve())
+    return Registry(plugins)
 
 
 def results_option(command: F) -> F:

@@ -23,7 +23,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mechboard.plan import PlannedCell
+from mechboard.cli.estimate import TimeLeft, duration
+from mechboard.plan import Plan, PlannedCell
 from mechboard.records import Record
 from mechboard.runner import Observer, Outcome
 
@@ -41,16 +42,19 @@ class Progress(Observer, Protocol):
     ) -> None: ...
 
 
-def make_progress(mode: Mode) -> Progress:
+def make_progress(mode: Mode, plan: Plan, *, jobs: int = 1) -> Progress:
     """The progress of this mode; `auto` is live on a terminal and plain elsewhere."""
     if mode == "auto":
         mode = "live" if Console(stderr=True).is_terminal else "plain"
-    kinds: dict[str, type[Progress]] = {"live": LiveTable, "plain": Plain, "quiet": Quiet, "jsonl": JsonLines}
-    return kinds[mode]()
+    kinds: dict[str, type[Quiet]] = {"live": LiveTable, "plain": Plain, "quiet": Quiet, "jsonl": JsonLines}
+    return kinds[mode](TimeLeft(plan.cells, jobs))
 
 
 class Quiet:
     """Notices only; the base of the others."""
+
+    def __init__(self, left: TimeLeft) -> None:
+        self._left = left
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +80,8 @@ class Plain(Quiet):
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
         """Print the cell's line."""
-        print(_line(outcome, number, total), file=sys.stderr, flush=True)
+        self._left.ended(outcome)
+        print(f"{_line(outcome, number, total)}{self._left.text()}", file=sys.stderr, flush=True)
 
 
 class JsonLines(Quiet):
@@ -113,10 +118,12 @@ class JsonLines(Quiet):
 class LiveTable(Quiet):
     """A line per finished cell, and a part below that is redrawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: TimeLeft) -> None:
+        super().__init__(left)
         self._console = Console(stderr=True, highlight=False)
-        self._running, self._total, self._done = "", 0, 0
-        self._begun = self._cell_begun = time.perf_counter()
+        self._running: dict[str, float] = {}
+        self._total = self._done = 0
+        self._begun = time.perf_counter()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -131,12 +138,14 @@ class LiveTable(Quiet):
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
         """Show which cell runs."""
-        self._running, self._total = planned.cell.name, total
-        self._cell_begun = time.perf_counter()
+        self._total = total
+        self._running[planned.cell.name] = time.perf_counter()
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
         """Move the cell to the finished ones."""
-        self._done = number
+        self._done, self._total = number, total
+        self._running.pop(outcome.record.cell.name, None)
+        self._left.ended(outcome)
         self._console.print(
             Text(_line(outcome, number, total), style=_STYLES.get(outcome.status, "red")), soft_wrap=True
         )
@@ -147,18 +156,12 @@ class LiveTable(Quiet):
 
     def _draw(self) -> RenderableType:
         now = time.perf_counter()
-        elapsed = now - self._begun
-        left = f", about {_duration(elapsed / self._done * (self._total - self._done))} left" if self._done else ""
         table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_row(escape(self._running), f"{now - self._cell_begun:.0f}s")
-        table.add_row(f"{self._done}/{self._total} cells, {_duration(elapsed)}{left}", "", style="dim")
+        for name, since in self._running.items():
+            table.add_row(escape(name), f"{now - since:.0f}s")
+        elapsed = duration(now - self._begun)
+        table.add_row(f"{self._done}/{self._total} cells, {elapsed}{self._left.text()}", "", style="dim")
         return table
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
 def _line(outcome: Outcome, number: int, total: int) -> str:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
-from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mechboard import cli
-from mechboard.cli.options import json_option, plugin_option, results_option
+from mechboard.cli.options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
 from mechboard.errors import PluginError, UsageError
+from mechboard.reference import Reference
 from mechboard.registry import Registry
 from mechboard.selection import parse_parameters, select
+
+if TYPE_CHECKING:
+    from mechboard.plan import Plan
+    from mechboard.protocols import Method, Task
+    from mechboard.runner import Executor, Observer, Outcome
+    from mechboard.store import Store
+
+Find = Callable[[str, str], Reference]
 
 
 def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:
@@ -50,15 +59,23 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
 @click.option("--progress", default="auto", type=click.Choice(["auto", "live", "plain", "quiet", "jsonl"]),
               show_default=True, help="What to show on standard error while it runs.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="A torch device.")
+@click.option("--jobs", default=1, type=click.IntRange(1), show_default=True,
+              help="Cells at a time; with more than one, each uses one thread.")  # fmt: skip
+@click.option("--timeout", type=DURATION, help="Kill a method that runs longer: 90, 90s, 15m, 2h [default: no limit].")
+@click.option("--memory", type=SIZE, help="Kill a method whose process holds more, torch included: 800MB, 4GB.")
+@click.option("--inline", is_flag=True, help="Run methods in this process, for debuggers; nothing is isolated then.")
 @click.option("--fresh", is_flag=True, help="Run even what is already there.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @results_option
 @plugin_option
 @json_option
 def command(**flags: Any) -> int:
-    """Run methods on tasks and leave one record per cell; run again to do only what is missing."""
+    """Run methods on tasks and leave one record per cell; run again to do only what is missing.
+
+    Each method runs in a process of its own: what it breaks, prints or leaves behind stays there.
+    """
     # torch takes seconds to import, which `--help` and a mistyped name need not wait for.
-    registry = Registry(flags["plugins"])
+    registry = open_registry(flags["plugins"], inline=flags["inline"])
     notices: list[str] = []
     method_names = select("method", flags["method"], registry.plugins("method"))
     own = flags["model"] is not None or flags["pairs"] is not None
@@ -72,14 +89,20 @@ def command(**flags: Any) -> int:
         )
     methods = _load(registry, "method", method_names, flags["method"], notices)
     if own:
-        from mechboard.tasks.own import OwnTask
-
-        tasks: list[Any] = [OwnTask(flags["model"], flags["pairs"])]
+        tasks, find = _own_task(registry, flags["model"].resolve(), flags["pairs"].resolve())
     else:
         aliases = {name: suite.tasks for name, suite in registry.suites().items()}
         names = select("task", flags["task"], registry.plugins("task"), aliases)
-        tasks = _load(registry, "task", names, flags["task"], notices)
-    return _run(methods, tasks, flags, notices)
+        tasks, find = _load(registry, "task", names, flags["task"], notices), registry.reference
+    return _run(methods, tasks, find, flags, notices)
+
+
+def _own_task(registry: Registry, model: Path, pairs: Path) -> tuple[list[Any], Find]:
+    """A task of one's own checkpoint and prompts, and where another process finds it: nobody registers it."""
+    from mechboard.tasks.own import OwnTask
+
+    where = Reference("mechboard.tasks.own:OwnTask", (str(model), str(pairs)))
+    return [OwnTask(model, pairs)], lambda what, name: where if what == "task" else registry.reference(what, name)
 
 
 def _load(registry: Registry, what: str, names: list[str], given: str, notices: list[str]) -> list[Any]:
@@ -95,13 +118,11 @@ def _load(registry: Registry, what: str, names: list[str], given: str, notices: 
     return loaded
 
 
-def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: list[str]) -> int:
-    from mechboard.cli.progress import make_progress
+def _run(methods: list[Method], tasks: list[Task], find: Find, flags: dict[str, Any], notices: list[str]) -> int:
+    from mechboard.cli import report
     from mechboard.manifest import write_manifest
     from mechboard.plan import make_plan
-    from mechboard.runner import Observer, Runner
     from mechboard.store import Store, default_results
-    from mechboard.track import WandbTracker
 
     passed = parse_parameters(flags["parameters"], {m.name: m for m in methods})
     plan = make_plan(methods, tasks, passed=passed, seeds=flags["seeds"], data_seeds=flags["data_seeds"])
@@ -111,7 +132,7 @@ def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: l
     for notice in notices:
         click.echo(f"note: {notice}", err=True)
     if flags["dry_run"]:
-        _print_plan(plan, flags["as_json"])
+        report.print_plan(plan, as_json=flags["as_json"])
     if not plan.cells:
         click.echo(
             "error: Nothing to run: no selected method answers a selected task; `bench list` shows both.", err=True
@@ -123,21 +144,63 @@ def _run(methods: list[Any], tasks: list[Any], flags: dict[str, Any], notices: l
     store = Store(flags["results"] or default_results())
     store.check_writable()
     write_manifest(store, plan)
-    outcomes = []
-    with make_progress(flags["progress"]) as progress:
+    outcomes = _outcomes(plan, store, find, flags)
+    failed = [o for o in outcomes if o.record.status != "done"]
+    if flags["as_json"]:
+        click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1))
+    else:
+        report.print_table(outcomes)
+        report.print_next_steps(store, failed)
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+def _outcomes(plan: Plan, store: Store, find: Find, flags: dict[str, Any]) -> list[Outcome]:
+    """Run the plan; outcomes in its order."""
+    import torch
+
+    from mechboard.cli.progress import make_progress
+    from mechboard.runner import Runner
+    from mechboard.track import WandbTracker
+
+    threads = 1 if flags["jobs"] > 1 else torch.get_num_threads()
+    with make_progress(flags["progress"], plan, jobs=flags["jobs"]) as progress:
         observers: list[Observer] = [progress]
         if flags["wandb"] != "off":
             observers.append(WandbTracker(flags["wandb"], store, progress.noticed))
-        runner = Runner(store, observers, device=flags["device"], fresh=flags["fresh"])
-        for outcome in runner.run(plan):
-            outcomes.append(outcome)
-    failed = [o for o in outcomes if o.record.status != "done"]
-    if flags["as_json"]:
-        click.echo(json.dumps([_outcome_json(o, store) for o in outcomes], indent=1))
-    else:
-        _print_table(outcomes)
-        _print_next_steps(store, failed)
-    return cli.SOME_FAILED if failed else cli.OK
+        executor = _executor(find, flags, threads, progress)
+        runner = Runner(store, observers, executor, device=flags["device"], threads=threads, fresh=flags["fresh"])
+        if runner.pending(plan):
+            _prepare(plan, inline=flags["inline"])
+        outcomes = {o.record.cell.name: o for o in runner.run(plan)}
+    return [outcomes[planned.cell.name] for planned in plan.cells]
+
+
+def _executor(find: Find, flags: dict[str, Any], threads: int, progress: Observer) -> Executor:
+    if flags["inline"]:
+        from mechboard.workers.inline import Inline
+
+        given = [name for name in ("jobs", "timeout", "memory") if flags[name] not in (None, 1)]
+        if given:
+            raise UsageError(f"--inline was given with --{given[0]}, which takes a process per cell; drop one of them.")
+        return Inline(device=flags["device"])
+    if not hasattr(os, "fork"):
+        raise UsageError("This system cannot fork, so methods cannot have processes of their own; give --inline.")
+    from mechboard.workers.pool import Pool
+    from mechboard.workers.sandbox import Limits
+
+    limits = Limits(timeout=flags["timeout"], memory=flags["memory"])
+    return Pool(find, device=flags["device"], jobs=flags["jobs"], limits=limits, threads=threads)
+
+
+def _prepare(plan: Plan, *, inline: bool) -> None:
+    """What can be done while the first problems are being planned, and what should stop the run before it begins."""
+    if not inline:
+        from mechboard.workers.server import warm_up
+
+        warm_up()
+    for task in {planned.task.name: planned.task for planned in plan.cells}.values():
+        if not task.ranked:  # one's own prompts, in which one's own mistakes are likely
+            task.load(0, "cpu")
 
 
 def _check_device(device: str) -> None:
@@ -148,68 +211,3 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         available = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise UsageError(f"--device {device!r} is not usable here; valid: {', '.join(available)}.") from error
-
-
-def _print_plan(plan: Any, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([p.cell.model_dump() for p in plan.cells], indent=1))
-        return
-    for planned in plan.cells:
-        click.echo(planned.cell.name)
-    click.echo(f"{len(plan.cells)} cells; nothing was run.")
-
-
-def _outcome_json(outcome: Any, store: Any) -> dict[str, Any]:
-    record = outcome.record
-    measure = record.headline_measure
-    return {
-        **record.cell.model_dump(),
-        "status": outcome.status,
-        "headline": record.headline,
-        "value": measure.value if measure else None,
-        "error": record.error.message if record.error else None,
-        "record": str(store.path(record.cell)),
-    }
-
-
-def _print_table(outcomes: list[Any]) -> None:
-    """Methods x tasks; the mean where a cell has several seeds."""
-    from rich.console import Console
-    from rich.table import Table
-
-    cells: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for outcome in outcomes:
-        cells[outcome.record.cell.task][outcome.record.cell.label].append(outcome.record)
-    labels = sorted({label for row in cells.values() for label in row})
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("task")
-    table.add_column("headline")
-    for label in labels:
-        table.add_column(label, justify="right")
-    for task, row in cells.items():
-        headline = next((r.headline for records in row.values() for r in records if r.headline), None)
-        table.add_row(task, (headline or "").partition("[")[0], *(_cell_text(row.get(label, [])) for label in labels))
-    console = Console()
-    if not console.is_terminal:  # a file or pipe has no width to keep to
-        console.width = 240
-    console.print(table)
-
-
-def _cell_text(records: list[Any]) -> str:
-    if not records:
-        return ""
-    bad = [r.status for r in records if r.status != "done"]
-    if bad:
-        return f"{bad[0]} {len(bad)}/{len(records)}" if len(records) > 1 else str(bad[0])
-    measures = [r.headline_measure for r in records]
-    values = [m.value for m in measures if m is not None and m.value is not None]
-    return f"{fmean(values):.3f}" if len(values) == len(records) else "no value"
-
-
-def _print_next_steps(store: Any, failed: list[Any]) -> None:
-    where = f" --results {store.root}"
-    if failed:
-        click.echo(
-            f"\n{len(failed)} cells failed; `bench show {store.path(failed[0].record.cell)}` shows the first error."
-        )
-    click.echo(f"\nRecords: {store.root}\nLeaderboard: bench leaderboard serve{where}")

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import torch
@@ -35,6 +36,11 @@ class Ablation:
         self._means: Tensor | None = None
         if kind in ("mean", "mean-global"):
             self._means = self._position_means(discovery, batch_size, pooled=kind == "mean-global")
+
+    def tensors(self) -> Iterator[Tensor]:
+        """The means, if it has any."""
+        if self._means is not None:
+            yield self._means
 
     def _position_means(self, discovery: PromptPairs, batch_size: int, *, pooled: bool) -> Tensor:
         """[source, position, d_model]; positions beyond every prompt's end are left at zero."""

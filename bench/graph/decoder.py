@@ -6,6 +6,7 @@ unembedding except at the positions that a metric reads, no parameter gradients,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,7 @@ from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import count
 from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
-from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast
+from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
 
 
 class Decoder:
@@ -64,9 +65,14 @@ class Decoder:
         return self.weights.token.dtype
 
     def to(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Decoder:
-        """The same model on another device or in another precision."""
+        """A copy of the model, also on its own device: what a method does to it, no later problem sees."""
         weights = cast(self.weights, device=device, dtype=dtype)
         return Decoder(self.config, weights, architecture=self.architecture)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All weights. q, k and v of a layer are views of one tensor, which comes alone."""
+        held = (self.weights, self._fused, self._fused_bias)
+        yield from {tensor.data_ptr(): tensor for tensor in tensors_in(held)}.values()
 
     # -- pieces of one pass -------------------------------------------------------------------
 

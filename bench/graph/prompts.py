@@ -46,6 +46,10 @@ class PromptPairs:
             {name: target[rows] for name, target in self.targets.items()},
         )
 
+    def tensors(self) -> Iterator[Tensor]:
+        """All that the pairs hold."""
+        yield from (self.clean, self.corrupt, self.lengths, self.positions, *self.targets.values())
+
     def batches(self, size: int) -> Iterator[PromptPairs]:
         """Consecutive parts of at most `size` pairs."""
         for start in range(0, len(self), size):

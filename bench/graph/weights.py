@@ -6,6 +6,7 @@ A bias or norm parameter that a model lacks is None, so that absence costs nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -59,12 +60,24 @@ class DecoderWeights:
     rotary_frequencies: Float[Tensor, " half_rotary_dim"] | None = None
 
 
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor in weights, or in lists and tuples of them."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tensors_in(item)
+    elif isinstance(value, DecoderWeights | LayerWeights | NormWeights):
+        for f in fields(value):
+            yield from tensors_in(getattr(value, f.name))
+
+
 def cast(weights: _T, *, device: torch.device | str | None, dtype: torch.dtype | None) -> _T:
-    """The same weights, contiguous, detached, on another device or in another precision."""
+    """A copy of the weights, contiguous and detached, on another device or in another precision."""
 
     def convert(value: Any) -> Any:
         if isinstance(value, Tensor):
-            return value.detach().to(device=device, dtype=dtype).contiguous()
+            return value.detach().to(device=device, dtype=dtype, copy=True).contiguous()
         if isinstance(value, NormWeights):
             return cast(value, device=device, dtype=dtype)
         if isinstance(value, LayerWeights):

@@ -19,8 +19,7 @@ from torch import Tensor
 from mechboard.assets import Asset
 from mechboard.graph import Ablation, AblationKind, Graph, PromptPairs
 from mechboard.metrics.answers import linear_readout
-from mechboard.metrics.circuit import evaluate_edges
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 from mechboard.tasks.compiled.compiler import Compiled, compile_program
 from mechboard.tasks.compiled.language import Program
 from mechboard.tasks.compiled.truth import true_edges
@@ -39,9 +38,6 @@ TRACR = {
 
 _DISCOVERY, _EVALUATION, _BATCH = 64, 64, 64
 _DIFFERENT = 0.05
-# Edges outside the program have no effect at all, so what a method scores there is rounding noise, which must
-# not decide an order: scores below this share of the largest count as equal to zero.
-_RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +65,9 @@ class CompiledTask:
     oracles: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()
     citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
+    # Edges outside the program have no effect at all, so what a method scores there is rounding noise, which must
+    # not decide an order: scores below this share of the largest count as equal to zero.
+    resolution: float = 1e-6
 
     @property
     def description(self) -> str:
@@ -77,6 +76,10 @@ class CompiledTask:
 
     def asset_hashes(self) -> dict[str, str]:
         """Nothing: the model is compiled from source."""
+        return {}
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Nothing: the truth follows from the program."""
         return {}
 
     def compiled(self, data_seed: int) -> Compiled:
@@ -123,10 +126,9 @@ class CompiledTask:
         source = f"follows from the program and {self.ablation} ablation; proved by exhaustive exact patching"
         return (Truth(name=f"{self.name}:program", edges=problem.graph.edge_mask(edges), source=source),)
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Score on fresh prompts of the same instance."""
-        pairs = self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
-        return evaluate_edges(problem, solution.scores, pairs, self.truths(problem), resolution=_RESOLUTION)
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """Fresh prompts of the same instance."""
+        return self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
 
 
 @lru_cache(maxsize=8)

@@ -11,18 +11,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from random import Random
 
 from mechboard.assets import Asset
 from mechboard.errors import ModelError
 from mechboard.graph import Ablation, Graph, PromptPairs
-from mechboard.ground_truth.cards import sha256
-from mechboard.ground_truth.mini import effects, lexicon, model, templates
+from mechboard.ground_truth.cards import hashes
+from mechboard.ground_truth.mini import effects, model
 from mechboard.ground_truth.mini.lexicon import Split
-from mechboard.metrics.circuit import evaluate_edges
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
-from mechboard.tasks.behaviours import prompts
+from mechboard.hashing import sha256
+from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 from mechboard.tasks.behaviours.prompts import Behaviour, as_pairs
 from mechboard.tasks.tokens import Encode, load_tokenizer
 
@@ -44,6 +42,7 @@ class MiniTask:
     has_truth: bool = True
     oracles: tuple[str, ...] = ("activation-patching",)
     assets: tuple[Asset, ...] = ()
+    resolution: float = 0.0
 
     @property
     def description(self) -> str:
@@ -52,15 +51,13 @@ class MiniTask:
         return f"{own}\n\n{inspect.getdoc(effects) or ''}"
 
     def asset_hashes(self) -> dict[str, str]:
-        """Hashes of the model and of all source outside this package that the prompts are made by."""
-        sources = (
-            inspect.getsourcefile(type(self.behaviour("train"))),
-            prompts.__file__,
-            lexicon.__file__,
-            templates.__file__,
-        )
-        paths = [model.folder() / name for name in ("model.safetensors", "tokenizer.json")]
-        return {path.name: sha256(path) for path in [*paths, *(Path(str(source)) for source in sources)]}
+        """Hashes of weights, configuration and tokenizer."""
+        return hashes(model.folder())
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Hash of the measured effects."""
+        path = effects.path(self.name, self.version)
+        return {path.name: sha256(path)}
 
     def pairs(self, data_seed: int, *, part: str, split: Split, n: int) -> PromptPairs:
         """Clean and corrupt prompts with the words of a split; `part` names the stream of random numbers."""
@@ -101,10 +98,10 @@ class MiniTask:
             for share in effects.SHARES
         )
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Score on prompts of what was held out of the model's training."""
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """Prompts of what was held out of the model's training."""
         pairs = self.pairs(problem.data_seed, part="evaluation", split="test", n=_EVALUATION)
-        return evaluate_edges(problem, solution.scores, pairs.to(problem.model.device), self.truths(problem))
+        return pairs.to(problem.model.device)
 
 
 @lru_cache(maxsize=1)

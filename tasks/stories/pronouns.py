@@ -22,7 +22,8 @@ from typing import ClassVar
 
 from mechboard.assets import Asset, content_hashes, require
 from mechboard.errors import AssetError
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from mechboard.graph import PromptPairs
+from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 from mechboard.tasks.own import OwnTask
 from mechboard.tasks.stories import llama2c
 from mechboard.tasks.tokens import load_tokenizer
@@ -54,6 +55,7 @@ class PronounStories:
     has_truth = False
     oracles = ()
     assets = (STORIES,)
+    resolution = 0.0
     citation: ClassVar[Mapping[str, str]] = {
         "author": "Eldan, Ronen and Li, Yuanzhi",
         "title": "TinyStories: How Small Can Language Models Be and Still Speak Coherent English?",
@@ -68,15 +70,7 @@ class PronounStories:
 
     def _task(self) -> OwnTask:
         if self._own is None:
-            folder = require(STORIES)
-            text, ids = _PROBE
-            found = load_tokenizer(folder)(text)
-            if found != ids:
-                raise AssetError(
-                    f"The tokenizer in {str(folder)!r} reads {text!r} as {found}; valid: {ids}; `bench pull stories260K` fetches "
-                    "the right one."
-                )
-            self._own = OwnTask(folder, Path(str(files("mechboard.tasks.stories"))) / "pronouns.jsonl")
+            self._own = OwnTask(require(STORIES), Path(str(files("mechboard.tasks.stories"))) / "pronouns.jsonl")
         return self._own
 
     def asset_hashes(self) -> dict[str, str]:
@@ -84,16 +78,35 @@ class PronounStories:
         return self._task().asset_hashes() | content_hashes(STORIES)
 
     def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and half of the pairs."""
+        """The model and half of the pairs.
+
+        Raises:
+            AssetError: the asset is not here, has changed, or its tokenizer is read with wrong ids.
+        """
+        _check_tokenizer(require(STORIES))
         return self._task().load(data_seed, device)
 
     def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
         """None is known."""
         return ()
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Faithfulness on the other half."""
-        return self._task().evaluate(problem, solution)
+    def truth_hashes(self) -> dict[str, str]:
+        """Nothing: no circuit is known."""
+        return {}
+
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """The other half of the pairs."""
+        return self._task().held_out(problem)
+
+
+def _check_tokenizer(folder: Path) -> None:
+    text, ids = _PROBE
+    found = load_tokenizer(folder)(text)
+    if found != ids:
+        raise AssetError(
+            f"The tokenizer in {str(folder)!r} reads {text!r} as {found}; valid: {ids}; `bench pull stories260K` fetches "
+            "the right one."
+        )
 
 
 task = PronounStories(

@@ -21,10 +21,9 @@ from torch import Tensor
 from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
-from mechboard.ground_truth.cards import read_card, sha256
+from mechboard.ground_truth.cards import hashes, read_card
 from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
-from mechboard.metrics.circuit import evaluate_edges
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
 
@@ -47,6 +46,7 @@ class TrainedTask:
     has_truth: bool = True
     oracles: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()
+    resolution: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -59,9 +59,12 @@ class TrainedTask:
         return inspect.getdoc(inspect.getmodule(self.targets)) or ""
 
     def asset_hashes(self) -> dict[str, str]:
-        """Hashes of the weights and of the source that draws the prompts, which lies outside this package."""
-        paths = (self.folder / "model.safetensors", self.folder.parent / "behaviours.py")
-        return {path.name: sha256(path) for path in paths}
+        """Hashes of weights and configuration."""
+        return hashes(self.folder)
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Nothing: the truth was declared in source."""
+        return {}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
@@ -105,10 +108,9 @@ class TrainedTask:
         edges = problem.graph.edge_mask(self.behaviour.edges)
         return (Truth(name=f"{self.name}:declared", edges=edges, source=source),)
 
-    def evaluate(self, problem: CircuitProblem, solution: EdgeScores) -> Evaluation:
-        """Score on fresh prompts."""
-        pairs = self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
-        return evaluate_edges(problem, solution.scores, pairs, self.truths(problem))
+    def held_out(self, problem: CircuitProblem) -> PromptPairs:
+        """Fresh prompts."""
+        return self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,216 @@
+"""A process that holds one problem, forks for each method, and has a second process that scores.
+
+    driver --orders--> workshop (holds the problem) --fork, one per cell--> method
+           --scores--> scorer   (a fork of the workshop before any method ran)
+
+The workshop knows names and plain values: it finds task and methods by their references. It never draws evaluation
+prompts, and truths only for a method that declares that it sees them. The scorer has never run a line of a method.
+Weights are shared between all three until one of them writes.
+
+On a GPU nothing can be shared between forks, so there each process loads the problem for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from mechboard.answer import pack
+from mechboard.records import ErrorRecord, Provenance, Status
+from mechboard.reference import Reference
+from mechboard.workers.cell import Failure, failure, score, solve
+from mechboard.workers.sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
+from mechboard.workers.server import server
+
+BEGUN, OPEN = "begun", "open"
+"""What a workshop says first: that it is there, and that it holds its problem."""
+
+_ANSWER = b"answer:"
+_LOG_SHOWN = 8000  # bytes of a log's end that go into a record
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Which problem a workshop holds."""
+
+    task: Reference
+    data_seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """One method to run, in names and plain values."""
+
+    method: Reference
+    parameters: dict[str, Any]
+    seed: int
+    solution_id: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What became of an order: a packed answer or a failure; and what was printed."""
+
+    answer: bytes | None
+    failure: Failure | None
+    log: bytes
+
+
+class Workshop:
+    """The driver's end of a workshop. `orders` and `scores` are its connections.
+
+    On the first come `BEGUN`, then `OPEN` or a failure, then for every order a `Solved`; on the second a `Scored` or a
+    failure for every tensor of scores.
+    """
+
+    def __init__(self, problem: Problem, limits: Limits, threads: int) -> None:
+        context = server()
+        self.problem = problem
+        self.orders, orders = context.Pipe()
+        self.scores, scores = context.Pipe()
+        self._process = context.Process(
+            target=_main, args=(orders, scores, problem, limits, threads, dict(os.environ)), daemon=True
+        )
+        self._process.start()
+        orders.close()
+        scores.close()
+
+    def close(self) -> None:
+        """End it with everything in it, at once."""
+        if self._process.pid is not None:
+            kill_tree(self._process.pid)
+        self._process.join()
+        self.orders.close()
+        self.scores.close()
+
+
+def _main(
+    orders: Connection,
+    scores: Connection,
+    problem: Problem,
+    limits: Limits,
+    threads: int,
+    environment: dict[str, str],
+) -> None:
+    """The workshop's own life: load, fork the scorer, serve orders until the driver hangs up."""
+    die_with_parent()
+    adopt_orphans()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the driver's to handle
+    orders.send(BEGUN)
+    os.environ.clear()
+    os.environ.update(environment)
+    # A pool of threads does not survive a fork, so none may exist before the last one.
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        task = problem.task.load()
+        held = cache(partial(task.load, problem.data_seed, problem.device))
+        if problem.device == "cpu":
+            held()
+    except BaseException as error:
+        orders.send(failure(error))
+        return
+    scorer = os.fork()
+    if scorer == 0:
+        orders.close()
+        die_with_parent()
+        torch.set_num_threads(threads)
+        _serve_scores(scores, task, held)
+        os._exit(0)
+    scores.close()
+    orders.send(OPEN)
+    with contextlib.suppress(EOFError, OSError), tempfile.TemporaryDirectory(prefix="mechboard-") as folder:
+        while True:
+            orders.send(_solve(orders.recv(), task, held, limits, threads, orders, scorer, Path(folder)))
+
+
+def _serve_scores(scores: Connection, task: Any, held: Callable[[], Any]) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            answer = scores.recv()
+            try:
+                scores.send(score(task, held(), answer))
+            except Exception as error:
+                scores.send(failure(error))
+
+
+def _solve(
+    order: Order,
+    task: Any,
+    held: Callable[[], Any],
+    limits: Limits,
+    threads: int,
+    orders: Connection,
+    scorer: int,
+    folder: Path,
+) -> Solved:
+    """Run one method in a fork and read what it left."""
+    result, log = folder / "result", folder / "log"
+    for left in (result, log):
+        left.unlink(missing_ok=True)
+
+    def work() -> bytes:
+        orders.close()
+        return _answer(order, task, held, threads)
+
+    ending = run_forked(work, result=result, log=log, limits=limits, spare=(scorer,))
+    printed = log.read_bytes() if log.is_file() else b""
+    if ending.code == 0 and not ending.limit and result.is_file():
+        content = result.read_bytes()
+        if content.startswith(_ANSWER):
+            return Solved(content.removeprefix(_ANSWER), None, printed)
+        return Solved(None, _read_failure(content), printed)
+    return Solved(None, _violent(ending, limits, printed), printed)
+
+
+def _answer(order: Order, task: Any, held: Callable[[], Any], threads: int) -> bytes:
+    """In the fork: the packed answer, or the failure as JSON."""
+    import torch
+
+    torch.set_num_threads(threads)
+    try:
+        method = order.method.load()
+        parameters = method.parameters(**order.parameters)
+        made = (order.solution_id, order.provenance)
+        return _ANSWER + pack(solve(method, parameters, held(), task, seed=order.seed, job=made))
+    except BaseException as error:
+        failed = failure(error)
+        return ErrorAndStatus(status=failed.status, **failed.error.model_dump()).model_dump_json().encode()
+
+
+class ErrorAndStatus(ErrorRecord):
+    """A failure on its way out of a fork."""
+
+    status: Status
+
+
+def _read_failure(content: bytes) -> Failure:
+    read = ErrorAndStatus.model_validate_json(content)
+    return Failure(read.status, ErrorRecord(type=read.type, message=read.message, traceback=read.traceback))
+
+
+def _violent(ending: Ending, limits: Limits, printed: bytes) -> Failure:
+    """The failure of a method that ended without a word, or was ended."""
+    status: Status = "timeout" if ending.limit == "timeout" else "crashed"
+    kind, message = {
+        "timeout": ("Timeout", f"The method ran longer than --timeout {limits.timeout:g} s and was killed; raise it."
+                    if limits.timeout else ""),
+        "memory": ("OutOfMemory", f"The method's process held more than --memory {(limits.memory or 0) / 1e9:.3g}GB and was "
+                   "killed; raise it, or use smaller batches."),
+        "output": ("TooMuchOutput", "The method printed more than 64 MiB and was killed; print less."),
+        "": ("Crash", f"The method's process ended without an answer ({ending.reason}); its output is in the log "
+             "beside the record."),
+    }[ending.limit]  # fmt: skip
+    end = printed[-_LOG_SHOWN:].decode(errors="replace")
+    return Failure(status, ErrorRecord(type=kind, message=message, traceback=end or message))
