@@ -36,6 +36,7 @@ KINDS: tuple[str, ...] = typing.get_args(Kind)
 class CircuitProblem:
     """A model as a graph, discovery prompts, a metric and an ablation.
 
+    `metric` takes the logits at the positions that it reads, `pairs.read(logits)`, and refuses others.
     `truth` is None unless the method declares that it sees it. `batch_size` bounds memory; no score depends on it.
     """
 
@@ -48,12 +49,18 @@ class CircuitProblem:
     data_seed: int
     truth: Bool[Tensor, " edges"] | None = None
 
+    def __post_init__(self) -> None:
+        from mechboard.graph.prompts import CheckedMetric
+
+        if not isinstance(self.metric, CheckedMetric):
+            object.__setattr__(self, "metric", CheckedMetric(self.metric, self.model.config.d_vocab_out))
+
     def batches(self) -> Iterator[PromptPairs]:
         """The discovery pairs in parts that fit in memory."""
         return self.pairs.batches(self.batch_size)
 
     def bridge(self) -> Any:
-        """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks."""
+        """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks; its passes count."""
         from mechboard.graph.bridge import to_bridge
 
         return to_bridge(self.model)

@@ -211,7 +211,6 @@ def _resume_moved(
     if not bool(alive.any()):
         return finals
     x = (mid + moved[alive]).flatten(0, 1)
-    count(forward=x.shape[0])
     if not after_mlp and decoder.config.has_mlp:
         base = clean.streams[layer].repeat(int(alive.sum()), 1, 1) if decoder.config.parallel else x
         x = x + decoder.mlp(layer, base)
