@@ -7,6 +7,7 @@
     +-- AssetError            a model or data set is missing, altered or cannot be fetched
     +-- ModelError            a checkpoint is of a shape or family that the decoder does not know
     +-- InvalidSolution       a method returned something that cannot be scored
+    +-- ScoringError          a measure came out as a value that it cannot have
     +-- RecordError           a record is corrupt, foreign or from a later version
     +-- StoreError            the results folder cannot be used
 
@@ -45,6 +46,10 @@ class ModelError(BenchError):
 
 class InvalidSolution(BenchError):
     """A method returned something that cannot be scored."""
+
+
+class ScoringError(BenchError):
+    """A measure came out as a value that it cannot have."""
 
 
 class RecordError(BenchError):

@@ -113,13 +113,21 @@ class FoundEdge:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All measures of one solution; `headline` names the one that tables show."""
+    """All measures of one solution; `headline` names the one that tables show, `notes` what its reader must know.
+
+    Raises:
+        PluginError: the headline is none of the measures.
+    """
 
     headline: str
     measures: dict[str, Measure]
     curves: dict[str, Curve] = field(default_factory=dict)
     circuit: tuple[FoundEdge, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.headline not in self.measures:
+            raise PluginError(f"An evaluation's headline is {self.headline!r}; valid: {', '.join(self.measures)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ class _PassCounter:
                 part.register_forward_pre_hook(self._enter)
 
     def _begin(self, model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        tokens = given[0] if given else named.get("input_ids", named.get("inputs_embeds"))
+        tokens: Tensor = given[0] if given else named.get("input_ids", named.get("inputs_embeds"))  # type: ignore[assignment]
         self._running = _Pass(current(), len(tokens))
         self._running.cost.forward_sequences += len(tokens)
 
