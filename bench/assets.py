@@ -113,7 +113,7 @@ def pull(asset: Asset, download: Callable[[str, str, str | None], tuple[Path, st
         raise AssetError(f"What came for {asset.name!r} differs from {LOCK}; remove its entry there if that is meant.")
     from mechboard.store import write_atomically
 
-    text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_atomically(cache_folder() / LOCK, text.encode())
     return target
 

@@ -46,7 +46,17 @@ class Store:
             RecordError: there is one and it cannot be read.
         """
         path = self.path(cell)
-        return read_record(path) if path.is_file() else None
+        return self._read_in_place(path) if path.is_file() else None
+
+    def _read_in_place(self, path: Path) -> Record:
+        """Read a record that must be of the cell whose place it has, so that a copy or a lie is not taken for another's."""
+        record = read_record(path)
+        if self.path(record.cell) != path:
+            raise RecordError(
+                f"{str(path)!r} holds the record of another cell, {record.cell.name!r}; move it to "
+                f"{str(self.path(record.cell))!r} or delete it."
+            )
+        return record
 
     def check_writable(self) -> None:
         """Make the folder if need be.
@@ -110,7 +120,7 @@ class Store:
             )
         for path in sorted(self.root.glob("*/*/data-*/seed-*.json")):
             try:
-                yield path, read_record(path)
+                yield path, self._read_in_place(path)
             except RecordError as error:
                 yield path, error
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 import mechboard.cli as cli
 
@@ -149,6 +151,37 @@ def test_a_folder_that_is_read_only_stops_the_run_before_it_starts(bench):
     assert [p.name for p in Path("r").iterdir()] == ["READ_ONLY"]
 
 
+ZERO = (
+    "import torch\nfrom mechboard.protocols import EdgeScores, NoParameters, method\n"
+    '@method(name="zero", kinds=("circuit",), deterministic=True)\n'
+    "def zero(problem, generator, parameters: NoParameters):\n    return EdgeScores(torch.zeros(problem.graph.n_edges))\n"
+)
+
+
+def test_scores_that_are_all_zero_are_noted_while_running_and_in_the_record(bench):
+    Path("zero.py").write_text(ZERO)
+    code, _, err = bench("run", "--method", "zero", *CHEAP, "--plugin", "zero.py")
+    note = "every score is 0: the method tells no edge from another"
+    assert code == 0
+    assert f"auc[compiled-brackets:program] 0.500; {note}" in err
+    [path] = Path("mechboard-results").rglob("seed-0.json")
+    assert f"note: {note}" in bench("show", path)[1]
+
+
+def test_show_says_that_a_cost_is_unknown_and_refuses_broken_scores(bench):
+    bench("run", "--method", "eap", *CHEAP)
+    [path] = Path("mechboard-results").rglob("seed-0.json")
+    data = json.loads(path.read_text())
+    data["cost"] |= {"forwards": None, "backwards": None}
+    path.write_text(json.dumps(data))
+    assert "cost: unknown forwards, unknown backwards of" in bench("show", path)[1]
+    scores = path.with_suffix(".safetensors")
+    for content in (b"broken", scores.read_bytes()[:-4], save({"scores": torch.zeros(3)}), save({})):
+        scores.write_bytes(content)
+        code, _, err = bench("show", path, "--top", "3")
+        assert (code, "run the cell again with --fresh" in err) == (2, True)
+
+
 def test_status_lists_planned_cells_that_are_missing(bench):
     bench("run", "--method", "random", *CHEAP, "--seeds", "2")
     Path("mechboard-results/random/compiled-brackets@v1/data-0/seed-1.json").unlink()
@@ -179,8 +212,9 @@ def test_compare_tells_what_cannot_be_compared(bench):
     for folder in ("base", "head"):
         bench("run", "--method", "eap,random,ground-truth", *CHEAP, "--results", folder)
     failing = Path("head/eap/compiled-brackets@v1/data-0/seed-0.json")
-    record = json.loads(failing.read_text()) | {"status": "failed"}
-    failing.write_text(json.dumps(record))
+    error = {"type": "E", "message": "m", "traceback": "t"}
+    failed = {"status": "failed", "headline": None, "measures": {}, "error": error}
+    failing.write_text(json.dumps(json.loads(failing.read_text()) | failed))
     other = Path("head/random/compiled-brackets@v1/data-0/seed-0.json")
     other.write_text(json.dumps(json.loads(other.read_text()) | {"scorer_id": "x"}))
     Path("head/ground-truth/compiled-brackets@v1/data-0/seed-0.json").unlink()

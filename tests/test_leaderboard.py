@@ -198,6 +198,40 @@ def test_a_circuit_picture_tells_hits_from_false_and_missed_edges():
     assert "<script>" not in svg
 
 
+def _site_of(records, out):
+    build_site(records, SUITE, out)
+    return {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.html")}
+
+
+def test_an_unknown_cost_is_called_unknown_on_every_page(records, tmp_path):
+    done = next(r for r in records if r.status == "done" and r.cell.method == "counted")
+    cost = done.cost.model_copy(update={"forwards": None, "backwards": None})
+    pages = _site_of([done.model_copy(update={"cost": cost})], tmp_path)
+    assert pages["tasks/fake.html"].count("unknown") == 2
+    assert "unknown forwards and unknown backwards of 5 prompts" in pages["methods/counted.html"]
+    assert "not all of their passes could be counted: counted." in pages["index.html"]
+    assert "<circle" not in pages["index.html"]
+
+
+def test_a_note_of_a_record_stands_on_every_page_with_its_cells(records, tmp_path):
+    drawn_ones = [r for r in records if r.cell.method == "drawn"]
+    noted = [r.model_copy(update={"notes": ("every score is 0",)}) if r.cell.seed == 1 else r for r in drawn_ones]
+    pages = _site_of(noted, tmp_path)
+    for name in ("index.html", "tasks/fake.html", "methods/drawn.html"):
+        assert "every score is 0 (data-0 seed-1, data-1 seed-1)" in pages[name], name
+
+
+def test_a_citation_is_a_line_of_text_and_no_dictionary(records, tmp_path):
+    from mechboard.methods.activation_patching import activation_patching
+
+    done = next(r for r in records if r.status == "done")
+    method = done.method.model_copy(update={"citation": activation_patching.citation})
+    page = _site_of([done.model_copy(update={"method": method})], tmp_path)["methods/counted.html"]
+    assert "and Garriga-Alonso, Adrià (2023). Towards Automated Circuit Discovery" in page
+    assert "arXiv:2304.14997</dd>" in page
+    assert "{&#39;" not in page
+
+
 def test_a_task_whose_every_cell_failed_has_a_page(tmp_path):
     task = FakeTask()
     _, outcomes = run(tmp_path / "r", [_returning(lambda n: EdgeScores(torch.zeros(1)))], task)

@@ -26,7 +26,9 @@ def command(method: str, plugins: tuple[Path, ...], as_json: bool) -> int:
     names = select("method", method, registry.plugins("method"))
     results = {name: run_checks(registry.load("method", name), registry) for name in names}
     if as_json:
-        click.echo(json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1))
+        click.echo(
+            json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1, allow_nan=False)
+        )
     else:
         for name, found in results.items():
             click.echo(name)
