@@ -34,6 +34,16 @@ def test_the_method_written_with_hooks_finds_circuits_and_its_cost_is_counted(be
         assert (record.cost.forwards, record.cost.backwards) == (2, 1)
 
 
+def test_a_model_and_pairs_of_ones_own_run_as_they_stand(bench):  # noqa: F811
+    [pairs] = re.findall(r"```json\n(.*?)```", README, re.S)
+    [command] = re.findall(r"^    bench (run .*--pairs pairs.jsonl)$", README, re.M)
+    Path("pairs.jsonl").write_text(pairs)
+    Path("ground_truth").symlink_to(ROOT / "ground_truth")
+    code, out, err = bench(*shlex.split(command))
+    assert code == 0, err
+    assert re.search(r"own-model-pairs +cmd +0\.\d+", out)
+
+
 def test_every_command_that_is_named_exists():
     named = set(re.findall(r"`?bench ([a-z]+)", README))
     assert {"run", "show", "compare", "list", "doctor", "leaderboard", "new"} <= named
