@@ -15,6 +15,12 @@ import mechboard.cli as cli
 
 ROOT = Path(__file__).parent.parent
 CHEAP = ["--task", "compiled-brackets"]
+EDGES = (
+    "from dataclasses import dataclass\nfrom mechboard.protocols import method\n"
+    "@dataclass(frozen=True)\nclass Parameters:\n    tau: float = 0.5\n"
+    '@method(name="edges", kinds=("circuit",), deterministic=True)\n'
+    "def edges(problem, generator, parameters: Parameters):\n    return None\n"
+)
 
 
 @pytest.fixture
@@ -107,6 +113,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
         (["run", "--method", "eap", *CHEAP, "--param", "eap.steps=3"], 2, "parameter of eap"),
         (["run", "--method", "eap-ig", *CHEAP, "--param", "eap-ig.steps=x"], 2, "a value of type int"),
         (["run", "--method", "eap-ig", *CHEAP, "--param", "eap-ig.steps=0"], 2, "steps=0 was given; valid: 1 or more"),
+        (["run", "--method", "edges", *CHEAP, "--plugin", "edges.py", "--param", "edges.tau=inf"], 2, "float, finite"),
         (["run", "--method", "eap", *CHEAP, "--param", "steps"], 2, "METHOD.NAME=VALUE"),
         (["run", "--method", "eap", *CHEAP, "--device", "gpu"], 2, "--device 'gpu' is not usable here; valid: cpu"),
         (["run", "--method", "eap", "--model", "x"], 2, "take the place of --task"),
@@ -120,6 +127,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
     ],
 )
 def test_a_mistake_is_one_sentence_with_exit_code_2(bench, arguments, code, said):
+    Path("edges.py").write_text(EDGES)
     got, out, err = bench(*arguments)
     assert got == code
     assert re.search(said, err), err
