@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mechboard.errors import RecordError, StoreError
+from mechboard.errors import RecordError, StoreError, WriteError
 from mechboard.records import Cell, Record, parse
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Store:
         """Make the folder if need be.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: it is not to be written.
+            WriteError: it cannot be written.
         """
         if (self.root / MARKER).exists():
             raise StoreError(
@@ -74,7 +75,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise StoreError(
+            raise WriteError(
                 f"The results folder {str(self.root)!r} cannot be written ({error.strerror}); "
                 "choose another with --results DIR."
             ) from error
@@ -142,7 +143,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        StoreError: it cannot be written.
+        WriteError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +159,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(
+        raise WriteError(
             f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR."
         ) from error

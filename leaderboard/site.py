@@ -33,7 +33,7 @@ def build_site(records: Iterable[Record], suite: Suite, out: Path, unreadable: S
     """Write all pages and downloads into `out`; returns the files written.
 
     Raises:
-        StoreError: `out` cannot be written.
+        WriteError: `out` cannot be written.
     """
     kept = sorted(records, key=lambda r: (r.cell.label, r.cell.task, r.cell.data_seed, r.cell.seed))
     board = Board.of(kept, suite, unreadable)

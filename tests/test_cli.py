@@ -1,5 +1,6 @@
 """The command line as a newcomer and as a script meet it."""
 
+import errno
 import json
 import os
 import re
@@ -148,6 +149,58 @@ def test_failed_cells_exit_3_and_the_first_error_can_be_shown(bench):
     assert code == 3
     assert "1 failed" in out
     assert "1 done" in out
+
+
+def test_exit_codes_are_told_by_the_help_and_the_readme(bench):
+    told = bench("--help")[1]
+    readme = (ROOT / "README.md").read_text()
+    for code, meaning in cli.EXIT_CODES.items():
+        assert f"  {code:>3}  {meaning}\n" in told
+        assert f"| {code} | {meaning} |\n" in readme
+    assert set(cli.EXIT_CODES) == {0, 1, 2, 3, 4, 5, 130}
+
+
+def test_a_full_disk_is_the_environment_and_no_usage(bench, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    code, out, err = bench("run", "--method", "random", *CHEAP)
+    assert code == 5
+    assert "cannot be written (No space left on device)" in err
+    assert "Traceback" not in out + err
+    assert bench("leaderboard", "build", "--results", ROOT / "results" / "reference")[0] == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_onto_a_full_disk_is_the_environment():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mechboard", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 5
+    assert done.stderr == "error: The output cannot be written (No space left on device); free space, then run again.\n"
+
+
+def test_a_folder_in_place_of_which_there_is_a_file_is_the_environment(bench):
+    Path("file").touch()
+    code, _, err = bench("run", "--method", "eap", *CHEAP, "--results", "file/inside")
+    assert (code, "choose another with --results" in err) == (5, True)
+    code, _, err = bench("new", "method", "mine", "--into", "file")
+    assert (code, "choose another place with --into" in err) == (5, True)
+
+
+def test_a_hub_out_of_reach_is_the_environment(bench, monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*_, **__):
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setenv("MECHBOARD_CACHE", "cache")
+    monkeypatch.delenv("MECHBOARD_ASSETS", raising=False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    code, _, err = bench("pull", "stories260K")
+    assert code == 5
+    assert "cannot be fetched (no connection); check the connection" in err
 
 
 def test_a_folder_that_is_read_only_stops_the_run_before_it_starts(bench):
