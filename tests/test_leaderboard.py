@@ -89,6 +89,16 @@ def test_nothing_is_requested_from_elsewhere(site):
             assert not re.search(r"https?://|(?:src|href)=.//|url\(", path.read_text()), path
 
 
+def test_every_page_forbids_all_but_its_own_script_and_style_and_has_no_inline_one(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert text.index("Content-Security-Policy") < text.index("<link") < text.index("<script")
+        assert not re.search(r"<style|<script(?! src=)|\sstyle=|\son[a-z]+=|javascript:", text), page
+
+
 def test_the_matrix_shows_values_and_failures_without_a_script(site):
     text = (site / "index.html").read_text()
     assert ">failed 2/2<" in text
