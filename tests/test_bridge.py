@@ -1,5 +1,6 @@
 """The TransformerBridge view, and EAP written with its hooks: a second witness for our scores."""
 
+import threading
 from importlib.metadata import version
 
 import pytest
@@ -108,12 +109,19 @@ def test_passes_through_the_bridge_are_counted(family):
         total.backward(retain_graph=True)
         total.backward()
 
+    def in_a_thread():
+        # As on a GPU, where gradients arrive in a thread of their own.
+        thread = threading.Thread(target=metric().backward)
+        thread.start()
+        thread.join()
+
     assert spent(lambda: bridge(pairs.clean)) == (5, 0, True)
     assert spent(lambda: bridge.run_with_cache(pairs.clean)) == (5, 0, True)
     assert spent(lambda: bridge.run_with_hooks(pairs.clean, stop_at_layer=1)) == (5, 0, True)
     assert spent(lambda: bridge.original_model(pairs.clean)) == (5, 0, True)
     assert spent(lambda: metric().backward()) == (5, 5, True)
     assert spent(twice) == (5, 10, True)
+    assert spent(in_a_thread) == (5, 5, True)
     assert spent(lambda: (metric() + metric()).backward()) == (10, 10, True)
     # What goes through a block alone is part of no pass, so what it cost cannot be said.
     assert spent(lambda: bridge.blocks[0].mlp(torch.zeros(5, 6, 32))) == (0, 0, False)

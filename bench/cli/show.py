@@ -122,7 +122,7 @@ def _scores(path: Path, n_edges: int) -> Tensor:
     from safetensors.torch import load_file
 
     try:
-        scores = load_file(path).get("scores")
+        scores: Tensor | None = load_file(path).get("scores")
     except (OSError, SafetensorError) as error:
         raise RecordError(f"{str(path)!r} cannot be read ({error}); run the cell again with --fresh.") from error
     if scores is None or tuple(scores.shape) != (n_edges,) or bool(scores.isinf().any()):

@@ -91,7 +91,7 @@ class _PassCounter:
 
     def _after(self, index: int) -> Callable[..., None]:
         def watch_gradient(block: Any, given: Any, output: Any) -> None:
-            stream: Tensor = output[0] if isinstance(output, tuple) else output
+            stream: Any = output[0] if isinstance(output, tuple) else output
             if self._running is not None and stream.requires_grad:
                 running = self._running
                 stream.register_hook(lambda _: running.gradient_at(index))
