@@ -11,6 +11,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from mechboard.errors import PluginError
@@ -284,4 +285,7 @@ def _parameters_of(name: str, function: MethodFunction) -> type[Any]:
             f"Method {name!r} annotates its parameters with {arguments[2].annotation!r}; valid: a frozen dataclass "
             "at module level with a default for every field, or mechboard.protocols.NoParameters."
         )
+    for f in fields(annotation):
+        if isinstance(f.default, float) and not isfinite(f.default):
+            raise PluginError(f"Method {name!r} has the default {f.name}={f.default}; valid: a finite number.")
     return annotation
