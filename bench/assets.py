@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechboard.errors import AssetError
+from mechboard.errors import AssetError, FetchError, WriteError
 
 LOCK = "assets.lock.json"
 
@@ -96,7 +96,9 @@ def pull(asset: Asset, download: Callable[[str, str, str | None], tuple[Path, st
     """Fetch the asset into the cache and lock it; `download(repository, file, revision)` gives (path, commit).
 
     Raises:
-        AssetError: it cannot be fetched, or what came differs from the lock.
+        AssetError: what came differs from the lock.
+        FetchError: it cannot be fetched.
+        WriteError: the cache cannot be written.
     """
     fetch = download or _from_hub
     target = cache_folder() / "assets" / asset.name
@@ -106,14 +108,19 @@ def pull(asset: Asset, download: Callable[[str, str, str | None], tuple[Path, st
     for name in asset.sources:
         path, revision = fetch(asset.repository, name, revision)
         downloaded[name] = path
-    target.mkdir(parents=True, exist_ok=True)
-    asset.convert(downloaded, target)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        asset.convert(downloaded, target)
+    except OSError as error:
+        raise WriteError(
+            f"{str(target)!r} cannot be written ({error.strerror}); free space or choose MECHBOARD_CACHE."
+        ) from error
     entry = {"repository": asset.repository, "revision": revision, "files": _hashes(target, asset.files)}
     if locked is not None and locked["files"] != entry["files"]:
         raise AssetError(f"What came for {asset.name!r} differs from {LOCK}; remove its entry there if that is meant.")
     from mechboard.files import write_atomically
 
-    text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_atomically(cache_folder() / LOCK, text.encode())
     return target
 
@@ -141,7 +148,7 @@ def _from_hub(repository: str, name: str, revision: str | None) -> tuple[Path, s
         path = Path(hf_hub_download(repository, name, revision=revision))
     except (OSError, HfHubHTTPError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise AssetError(
+        raise FetchError(
             f"{repository}/{name} cannot be fetched ({reason}); check the connection, or put the asset's files into "
             "MECHBOARD_ASSETS."
         ) from error

@@ -1,14 +1,18 @@
 """Errors that mechboard raises on purpose.
 
-    BenchError
-    +-- UsageError            what was asked cannot be done as asked (exit code 2)
+    BenchError                exit code 2
+    +-- UsageError            what was asked cannot be done as asked
     |   +-- SelectionError    a name or a pattern matches nothing
     +-- PluginError           a plugin does not load or breaks the contract
-    +-- AssetError            a model or data set is missing, altered or cannot be fetched
+    +-- AssetError            a model or data set is missing or altered
+    |   +-- FetchError *      it cannot be fetched
     +-- ModelError            a checkpoint is of a shape or family that the decoder does not know
     +-- InvalidSolution       a method returned something that cannot be scored
+    +-- ScoringError          a measure came out as a value that it cannot have
     +-- RecordError           a record is corrupt, foreign or from a later version
     +-- StoreError            the results folder cannot be used
+    |   +-- WriteError *      a file cannot be written: a full disk, no permission
+    +-- EnvironmentFault      the disk, the network or the machine fails (exit code 5); those with * are of it too
 
 Each message is one sentence: what was given, what is valid, what to do next.
 """
@@ -35,8 +39,16 @@ class PluginError(BenchError):
     """A plugin does not load or breaks the contract."""
 
 
+class EnvironmentFault(BenchError):
+    """The disk, the network or the machine fails: the same command may succeed elsewhere or later."""
+
+
 class AssetError(BenchError):
-    """A model or data set is missing, altered or cannot be fetched."""
+    """A model or data set is missing or altered."""
+
+
+class FetchError(AssetError, EnvironmentFault):
+    """A model or data set cannot be fetched."""
 
 
 class ModelError(BenchError):
@@ -47,12 +59,20 @@ class InvalidSolution(BenchError):
     """A method returned something that cannot be scored."""
 
 
+class ScoringError(BenchError):
+    """A measure came out as a value that it cannot have."""
+
+
 class RecordError(BenchError):
     """A record is corrupt, foreign or from a later version."""
 
 
 class StoreError(BenchError):
     """The results folder cannot be used."""
+
+
+class WriteError(StoreError, EnvironmentFault):
+    """A file cannot be written: a full disk, no permission."""
 
 
 def unknown(what: str, given: str, valid: Iterable[str]) -> SelectionError:

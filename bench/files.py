@@ -6,14 +6,14 @@ import os
 import tempfile
 from pathlib import Path
 
-from mechboard.errors import StoreError
+from mechboard.errors import WriteError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        StoreError: it cannot be written.
+        WriteError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +29,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(
+        raise WriteError(
             f"{str(path)!r} cannot be written ({error.strerror}); free space or choose --results DIR."
         ) from error

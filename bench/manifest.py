@@ -31,7 +31,7 @@ def write_manifest(store: Store, plan: Plan) -> Path:
     }
     name = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}.json"
     path = store.root / RUNS / name
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -11,6 +11,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from mechboard.errors import PluginError
@@ -36,6 +37,7 @@ KINDS: tuple[str, ...] = typing.get_args(Kind)
 class CircuitProblem:
     """A model as a graph, discovery prompts, a metric and an ablation.
 
+    `metric` takes the logits at the positions that it reads, `pairs.read(logits)`, and refuses others.
     `truth` is None unless the method declares that it sees it. `batch_size` bounds memory; no score depends on it.
     """
 
@@ -48,6 +50,12 @@ class CircuitProblem:
     data_seed: int
     truth: Bool[Tensor, " edges"] | None = None
 
+    def __post_init__(self) -> None:
+        from mechboard.graph.prompts import CheckedMetric
+
+        if not isinstance(self.metric, CheckedMetric):
+            object.__setattr__(self, "metric", CheckedMetric(self.metric, self.model.config.d_vocab_out))
+
     def batches(self) -> Iterator[PromptPairs]:
         """The discovery pairs in parts that fit in memory."""
         return self.pairs.batches(self.batch_size)
@@ -59,7 +67,7 @@ class CircuitProblem:
         yield from self.ablation.tensors()
 
     def bridge(self) -> Any:
-        """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks."""
+        """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks; its passes count."""
         from mechboard.graph.bridge import to_bridge
 
         return to_bridge(self.model)
@@ -112,13 +120,21 @@ class FoundEdge:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All measures of one solution; `headline` names the one that tables show."""
+    """All measures of one solution; `headline` names the one that tables show, `notes` what its reader must know.
+
+    Raises:
+        PluginError: the headline is none of the measures.
+    """
 
     headline: str
     measures: dict[str, Measure]
     curves: dict[str, Curve] = field(default_factory=dict)
     circuit: tuple[FoundEdge, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.headline not in self.measures:
+            raise PluginError(f"An evaluation's headline is {self.headline!r}; valid: {', '.join(self.measures)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,4 +297,7 @@ def _parameters_of(name: str, function: MethodFunction) -> type[Any]:
             f"Method {name!r} annotates its parameters with {arguments[2].annotation!r}; valid: a frozen dataclass "
             "at module level with a default for every field, or mechboard.protocols.NoParameters."
         )
+    for f in fields(annotation):
+        if isinstance(f.default, float) and not isfinite(f.default):
+            raise PluginError(f"Method {name!r} has the default {f.name}={f.default}; valid: a finite number.")
     return annotation

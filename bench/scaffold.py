@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mechboard.errors import UsageError
+from mechboard.errors import UsageError, WriteError
 
 _PYPROJECT = """\
 [build-system]
@@ -96,6 +96,7 @@ def write_method_package(name: str, parent: Path) -> Path:
 
     Raises:
         UsageError: the name is not usable, or the folder exists.
+        WriteError: it cannot be written.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(
@@ -122,7 +123,7 @@ def write_method_package(name: str, parent: Path) -> Path:
         for file, text in files.items():
             (folder / file).write_text(text.format(**words), encoding="utf-8")
     except OSError as error:
-        raise UsageError(
+        raise WriteError(
             f"{str(folder)!r} cannot be written ({error.strerror}); choose another place with --into DIR."
         ) from error
     return folder

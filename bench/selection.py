@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any
 
 from mechboard.errors import UsageError, unknown
@@ -70,9 +71,13 @@ def _convert(setting: str, value: str, default: Any) -> Any:
             raise UsageError(f"--param {setting!r} was given; valid values: true, false.")
         return value.lower() == "true"
     try:
-        return type(default)(value)
+        converted = type(default)(value)
+        if isinstance(converted, float) and not isfinite(converted):
+            raise ValueError
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--param {setting!r} was given; valid: a value of type {type(default).__name__}.") from error
+        kind = type(default).__name__
+        raise UsageError(f"--param {setting!r} was given; valid: a value of type {kind}, finite.") from error
+    return converted
 
 
 def make_parameters(method: Method, passed: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mechboard.answer import Answer, pack, unpack
-from mechboard.errors import RecordError, StoreError
+from mechboard.errors import RecordError, StoreError, WriteError
 from mechboard.files import write_atomically
 from mechboard.records import Cell, Record, parse
 
@@ -44,13 +44,24 @@ class Store:
             RecordError: there is one and it cannot be read.
         """
         path = self.path(cell)
-        return read_record(path) if path.is_file() else None
+        return self._read_in_place(path) if path.is_file() else None
+
+    def _read_in_place(self, path: Path) -> Record:
+        """Read a record that must be of the cell whose place it has, so that a copy or a lie is not taken for another's."""
+        record = read_record(path)
+        if self.path(record.cell) != path:
+            raise RecordError(
+                f"{str(path)!r} holds the record of another cell, {record.cell.name!r}; move it to "
+                f"{str(self.path(record.cell))!r} or delete it."
+            )
+        return record
 
     def check_writable(self) -> None:
         """Make the folder if need be.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: it is not to be written.
+            WriteError: it cannot be written.
         """
         if (self.root / MARKER).exists():
             raise StoreError(
@@ -62,7 +73,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise StoreError(
+            raise WriteError(
                 f"The results folder {str(self.root)!r} cannot be written ({error.strerror}); "
                 "choose another with --results DIR."
             ) from error
@@ -116,7 +127,7 @@ class Store:
             )
         for path in sorted(self.root.glob("*/*/data-*/seed-*.json")):
             try:
-                yield path, read_record(path)
+                yield path, self._read_in_place(path)
             except RecordError as error:
                 yield path, error
 

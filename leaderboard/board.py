@@ -39,9 +39,21 @@ class Group:
 
     @property
     def passes(self) -> float | None:
-        """Forwards plus twice the backwards, per prompt, averaged; a measure of cost that knows no machine."""
-        costs = [r.cost.forwards + 2 * r.cost.backwards for r in self.records if r.cost]
-        return fmean(costs) if costs else None
+        """Forwards plus twice the backwards, per prompt, averaged; None if a record does not know it."""
+        costs = [r.cost.passes for r in self.records if r.cost]
+        known = [passes for passes in costs if passes is not None]
+        return fmean(known) if known and len(known) == len(costs) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known of these numbers, each note once, with its cells if it is not of all."""
+        cells: dict[str, list[str]] = defaultdict(list)
+        for record in self.records:
+            for note in record.notes:
+                cells[note].append(f"data-{record.cell.data_seed} seed-{record.cell.seed}")
+        return tuple(
+            note if len(where) == len(self.records) else f"{note} ({', '.join(where)})" for note, where in cells.items()
+        )
 
     @property
     def failed(self) -> tuple[Record, ...]:
@@ -194,12 +206,19 @@ class Board:
 
     def cost_and_quality(self) -> list[tuple[str, float, float]]:
         """Label, mean passes per prompt and overall score, for methods that have both."""
-        found = []
-        for standing in self.standings:
-            passes = [g.passes for _, g in self.of_method(standing.label) if g.passes is not None]
-            if standing.score is not None and passes:
-                found.append((standing.label, fmean(passes), standing.score))
-        return found
+        scored = ((s.label, self._passes(s.label), s.score) for s in self.standings)
+        return [(label, passes, score) for label, passes, score in scored if passes is not None and score is not None]
+
+    @property
+    def of_unknown_cost(self) -> list[str]:
+        """Labels of methods with an overall score whose passes are not known: nothing tells whether they are cheap."""
+        return [s.label for s in self.standings if s.score is not None and self._passes(s.label) is None]
+
+    def _passes(self, label: str) -> float | None:
+        """Mean over tasks; None if it is unknown on one that was solved."""
+        solved = [g.passes for _, g in self.of_method(label) if any(r.cost for r in g.records)]
+        known = [passes for passes in solved if passes is not None]
+        return fmean(known) if known and len(known) == len(solved) else None
 
     def _task_scores(self, label: str) -> list[float]:
         return [self.groups[label, task].score or 0.0 for task in self.suite.tasks]

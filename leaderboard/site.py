@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -21,6 +22,7 @@ from mechboard.protocols import Suite
 from mechboard.records import MeasureRecord, Record, TaskInfo
 from mechboard.files import write_atomically
 
+_ACCENTS = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308"}
 _CSV_COLUMNS = (
     "method", "task", "task_version", "data_seed", "seed", "status", "measure", "value", "direction", "chance",
     "oracle", "of", "wall_seconds", "forwards", "backwards",
@@ -31,7 +33,7 @@ def build_site(records: Iterable[Record], suite: Suite, out: Path, unreadable: S
     """Write all pages and downloads into `out`; returns the files written.
 
     Raises:
-        StoreError: `out` cannot be written.
+        WriteError: `out` cannot be written.
     """
     kept = sorted(records, key=lambda r: (r.cell.label, r.cell.task, r.cell.data_seed, r.cell.seed))
     board = Board.of(kept, suite, unreadable)
@@ -88,6 +90,25 @@ def bibtex(key: str, fields: Mapping[str, str]) -> str:
     return "\n".join([f"@misc{{{re.sub(r'[^A-Za-z0-9]', '-', key)},", *lines, "}"])
 
 
+def reference(fields: Mapping[str, str]) -> str:
+    """The fields of a citation as one line of text.
+
+    >>> reference({"author": "Conmy, A and Garriga-Alonso, A", "title": "A {T}itle", "year": "2023", "eprint": "2304.14997"})
+    'Conmy, A and Garriga-Alonso, A (2023). A Title. arXiv:2304.14997'
+    """
+    parts = dict(fields)
+    head = parts.pop("author", "") + (f" ({year})" if (year := parts.pop("year", "")) else "")
+    title, eprint = parts.pop("title", ""), parts.pop("eprint", "")
+    line = [head.strip(), title, f"arXiv:{eprint}" if eprint else "", *(f"{k}: {v}" for k, v in parts.items())]
+    return _without_tex(". ".join(part for part in line if part))
+
+
+def _without_tex(text: str) -> str:
+    """Letters in place of TeX's accents, and no braces."""
+    accented = re.sub(r"\\([`'^~\"])\{?([A-Za-z])", lambda m: normalize("NFC", m[2] + _ACCENTS[m[1]]), text)
+    return re.sub(r"[{}]", "", accented)
+
+
 def _task_page(board: Board, task: str) -> str:
     rows = board.of_task(task)
     info = next((g.first.task for _, g in rows if g.first.task.graph), rows[0][1].first.task)
@@ -127,6 +148,10 @@ def _value(measure: MeasureRecord | None) -> str:
     return "–" if measure is None or measure.value is None else f"{measure.value:z.3f}"
 
 
+def _spent(passes: float | None, digits: int = 1) -> str:
+    return "unknown" if passes is None else f"{passes:.{digits}f}"
+
+
 def _render(template: str, **context: Any) -> str:
     environment = Environment(
         loader=PackageLoader("mechboard.leaderboard", "templates"),
@@ -135,7 +160,10 @@ def _render(template: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"page": page_name, "value": _value, "version": __version__, "bibtex": bibtex}
+    environment.globals |= {
+        "page": page_name, "value": _value, "spent": _spent, "version": __version__, "bibtex": bibtex,
+        "reference": reference,
+    }  # fmt: skip
     return environment.get_template(template).render(**context)
 
 
@@ -147,7 +175,10 @@ def to_json(records: Sequence[Record]) -> str:
         if document["error"]:
             document["error"].pop("traceback")
         documents.append(document)
-    return json.dumps({"schema_version": 1, "mechboard": __version__, "records": documents}, indent=1) + "\n"
+    return (
+        json.dumps({"schema_version": 1, "mechboard": __version__, "records": documents}, indent=1, allow_nan=False)
+        + "\n"
+    )
 
 
 def to_csv(records: Sequence[Record]) -> str:

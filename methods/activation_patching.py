@@ -5,7 +5,7 @@
 Every other edge carries its current value, so what lies behind v reacts. This is what EAP estimates
 to first order, and the oracle against which the gradient methods are tested.
 
-Cost: two forwards, then at most one forward per edge and batch; only what lies behind v is recomputed.
+Cost: three forwards, then at most one forward per edge and batch; only what lies behind v is recomputed.
 Limits: one edge at a time. Of two edges that can stand in for each other, neither has an effect.
 
 Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for edges.

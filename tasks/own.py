@@ -188,8 +188,9 @@ def _parse(line: str, where: str) -> dict[str, Any]:
         raise UsageError(f"{where} lacks {', '.join(k for k in _KEYS if not isinstance(row, dict) or k not in row)}; "
                          f"valid: an object with {', '.join(_KEYS)}.")  # fmt: skip
     is_text = all(isinstance(row[key], str) for key in _KEYS)
-    is_ids = all(isinstance(row[k], list) and all(isinstance(i, int) for i in row[k]) for k in _KEYS[:2]) and all(
-        isinstance(row[k], int) for k in _KEYS[2:]
+    # `true` is an int to isinstance and no token id to anybody.
+    is_ids = all(isinstance(row[k], list) and all(type(i) is int for i in row[k]) for k in _KEYS[:2]) and all(
+        type(row[k]) is int for k in _KEYS[2:]
     )
     if not (is_text or is_ids):
         raise UsageError(f"{where} mixes types; valid: four texts, or two lists of token ids and two token ids.")
@@ -197,8 +198,14 @@ def _parse(line: str, where: str) -> dict[str, Any]:
 
 
 def _tokenised(row: dict[str, str], encode: Encode, where: str) -> _Pair:
-    answers = [answer_id(encode, row["clean"], row[key], where) for key in ("answer", "wrong")]
-    return _Pair(encode(row["clean"]), encode(row["corrupt"]), *answers)
+    def ids(text: str) -> list[int]:
+        try:
+            return encode(text)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+
+    answers = [answer_id(ids, row["clean"], row[key], where) for key in ("answer", "wrong")]
+    return _Pair(ids(row["clean"]), ids(row["corrupt"]), *answers)
 
 
 def _checked(pair: _Pair, where: str, decoder: Decoder) -> _Pair:
@@ -207,6 +214,8 @@ def _checked(pair: _Pair, where: str, decoder: Decoder) -> _Pair:
             f"{where}: clean is {len(pair.clean)} tokens and corrupt {len(pair.corrupt)}; both must have the same "
             "number of tokens, so that every position has a counterpart; reword one."
         )
+    if pair.clean == pair.corrupt:
+        raise UsageError(f"{where}: clean and corrupt are the same tokens, so no edge can matter; change one of them.")
     config = decoder.config
     if not 1 <= len(pair.clean) <= config.n_ctx:
         raise UsageError(f"{where}: {len(pair.clean)} tokens; valid for this model: 1 to {config.n_ctx}.")

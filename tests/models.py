@@ -24,13 +24,16 @@ FAMILIES = {
 ARCHITECTURES = {"neox": "neox", "llama": "llama"}
 
 
-def random_decoder(family: str, *, dtype=torch.float64, seed: int = 0) -> Decoder:
+def random_decoder(
+    family: str, *, dtype=torch.float64, seed: int = 0, biased: bool | None = None, **changed
+) -> Decoder:
+    """A decoder of this family; `changed` are fields of its configuration, `biased` whether every bias is there."""
     generator = torch.Generator().manual_seed(seed)
     settings = {
         "n_layers": 3, "n_heads": 4, "n_kv_heads": 4, "d_model": 32, "d_head": 8, "d_mlp": 24, "d_vocab": 19,
         "d_vocab_out": 19, "n_ctx": 12, "norm": "layer", "norm_eps": 1e-5, "positions": "learned", "parallel": False,
         "gated": False, "activation": "gelu_new", "attention_scale": 8**-0.5,
-    } | FAMILIES[family]  # fmt: skip
+    } | FAMILIES[family] | changed  # fmt: skip
     config = DecoderConfig(**settings)
 
     def draw(*shape, scale=0.25):
@@ -42,7 +45,8 @@ def random_decoder(family: str, *, dtype=torch.float64, seed: int = 0) -> Decode
         offset = draw(config.d_model) if config.norm == "layer" else None
         return NormWeights(1 + draw(config.d_model), offset)
 
-    biased = family != "llama"
+    if biased is None:
+        biased = family != "llama"
 
     def layer():
         d, m = config.d_model, config.d_mlp
@@ -58,6 +62,8 @@ def random_decoder(family: str, *, dtype=torch.float64, seed: int = 0) -> Decode
                 mlp |= {"mlp_in_bias": draw(m), "mlp_out_bias": draw(d)}
             if config.gated:
                 mlp["mlp_gate"] = draw(d, m)
+                if biased:
+                    mlp["mlp_gate_bias"] = draw(m)
         o_bias = draw(d) if biased else None
         return LayerWeights(attention_norm=norm(), **attention, **biases, o=draw(4, 8, d), o_bias=o_bias, **mlp)
 
@@ -84,8 +90,10 @@ def random_pairs(*, prompts: int = 5, length: int = 6, vocabulary: int = 19, see
     return PromptPairs(clean, corrupt, torch.full((prompts,), length), torch.full((prompts, 1), length - 1), targets)
 
 
-def random_problem(family: str, *, ablation="resample", batch_size: int = 5, dtype=torch.float64) -> CircuitProblem:
-    decoder, pairs = random_decoder(family, dtype=dtype), random_pairs()
+def random_problem(
+    family: str, *, ablation="resample", batch_size: int = 5, dtype=torch.float64, **changed
+) -> CircuitProblem:
+    decoder, pairs = random_decoder(family, dtype=dtype, **changed), random_pairs()
     return CircuitProblem(
         model=decoder,
         graph=Graph.of(decoder.config),

@@ -61,7 +61,8 @@ def _mlp(x, layer, config):
     if layer.mlp_gate is None:
         post = _act(up, config.activation)
     else:
-        post = _act(x @ layer.mlp_gate, config.activation) * up
+        gate = x @ layer.mlp_gate + (0 if layer.mlp_gate_bias is None else layer.mlp_gate_bias)
+        post = _act(gate, config.activation) * up
     return post @ layer.mlp_out + (0 if layer.mlp_out_bias is None else layer.mlp_out_bias)
 
 

@@ -1,12 +1,14 @@
 """The TransformerBridge view, and EAP written with its hooks: a second witness for our scores."""
 
+import threading
 from importlib.metadata import version
 
 import pytest
 import torch
 from models import random_problem
 
-from mechboard.graph import Graph
+from mechboard.errors import UsageError
+from mechboard.graph import Graph, counting
 from mechboard.graph.bridge import to_bridge
 from mechboard.graph.hf import load_checkpoint
 from mechboard.methods.eap import eap
@@ -52,7 +54,7 @@ def eap_with_hooks(problem):
     with torch.no_grad():
         bridge.run_with_hooks(pairs.corrupt, fwd_hooks=save("corrupt"))
     logits = bridge.run_with_hooks(pairs.clean, fwd_hooks=save("clean") + [watch(name) for name in inputs])
-    problem.metric(logits[:, pairs.positions[0]], pairs).sum().backward()
+    problem.metric(pairs.read(logits), pairs).sum().backward()
     assert len(stored) == 2 * len(outputs), "a hook did not fire"
     assert len(gradients) == len(inputs), "a gradient hook did not fire"
 
@@ -87,6 +89,71 @@ def test_eap_written_with_bridge_hooks_gives_our_scores(family):
     assert set(theirs) == set(problem.graph.edges)
     for index, edge in enumerate(problem.graph.edges):
         assert theirs[edge] == pytest.approx(ours[index].item(), abs=2e-5 * largest), edge
+
+
+@pytest.mark.parametrize("family", ["gpt2", "neox", "llama"])
+def test_passes_through_the_bridge_are_counted(family):
+    problem = random_problem(family, dtype=torch.float32)
+    bridge, pairs = problem.bridge(), problem.pairs
+
+    def spent(work):
+        with counting() as cost:
+            work()
+        return cost.forward_sequences, cost.backward_sequences, cost.known
+
+    def metric():
+        return problem.metric(pairs.read(bridge(pairs.clean)), pairs).sum()
+
+    def twice():
+        total = metric()
+        total.backward(retain_graph=True)
+        total.backward()
+
+    def in_a_thread():
+        # As on a GPU, where gradients arrive in a thread of their own.
+        thread = threading.Thread(target=metric().backward)
+        thread.start()
+        thread.join()
+
+    assert spent(lambda: bridge(pairs.clean)) == (5, 0, True)
+    assert spent(lambda: bridge.run_with_cache(pairs.clean)) == (5, 0, True)
+    assert spent(lambda: bridge.run_with_hooks(pairs.clean, stop_at_layer=1)) == (5, 0, True)
+    assert spent(lambda: bridge.original_model(pairs.clean)) == (5, 0, True)
+    assert spent(lambda: metric().backward()) == (5, 5, True)
+    assert spent(twice) == (5, 10, True)
+    assert spent(in_a_thread) == (5, 5, True)
+    assert spent(lambda: (metric() + metric()).backward()) == (10, 10, True)
+    # What goes through a block alone is part of no pass, so what it cost cannot be said.
+    assert spent(lambda: bridge.blocks[0].mlp(torch.zeros(5, 6, 32))) == (0, 0, False)
+    # Not even after a pass that ended in an exception.
+    with pytest.raises(IndexError):
+        bridge(pairs.clean + 99)
+    assert not spent(lambda: bridge.blocks[0].mlp(torch.zeros(5, 6, 32)))[2]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "neox"])
+def test_eap_written_with_hooks_costs_two_forwards_and_one_backward_like_ours(family):
+    problem = random_problem(family, dtype=torch.float32)
+    with counting() as cost:
+        eap_with_hooks(problem)
+    assert (cost.forward_sequences, cost.backward_sequences, cost.known) == (10, 5, True)
+
+
+def test_the_metric_refuses_logits_of_all_positions_and_says_what_to_pass():
+    problem = random_problem("gpt2", dtype=torch.float32)
+    logits, pairs = problem.bridge()(problem.pairs.clean), problem.pairs
+    with pytest.raises(UsageError, match=r"shape \(5, 6, 19\); valid: \(5, 1, 19\).*pass `pairs.read\(logits\)`"):
+        problem.metric(logits, pairs)
+    with pytest.raises(UsageError, match=r"shape \(5, 19\); valid: \(5, 1, 19\)"):
+        problem.metric(logits[:, -1], pairs)
+    with pytest.raises(UsageError, match=r"shape \(3, 1, 19\)"):
+        problem.metric(pairs.read(logits)[:3], pairs)
+    with pytest.raises(UsageError, match=r"shape \(5, 1, 32\)"):
+        problem.metric(torch.zeros(5, 1, 32), pairs)
+    read = problem.metric(pairs.read(logits), pairs)
+    assert torch.equal(read, problem.metric(logits[:, -1:], pairs))
+    with pytest.raises(UsageError, match=r"shape \(3, 6, 19\) was given to be read; valid: .* \(5, 6\) in front"):
+        pairs.read(logits[:3])
 
 
 @pytest.mark.parametrize("family", ["gpt2", "attention-only", "no-norm", "neox", "llama"])

@@ -29,7 +29,7 @@ class _Silent(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     _, outcomes = run(
         tmp_path_factory.mktemp("records"),
@@ -39,7 +39,12 @@ def address(tmp_path_factory):
         data_seeds=2,
     )
     build_site([o.record for o in outcomes], SUITE, folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -61,6 +66,8 @@ def page(browser, address):
     opened.problems = []
     opened.on("request", lambda r: None if r.url.startswith((address, "data:")) else opened.foreign.append(r.url))
     opened.on("pageerror", lambda e: opened.problems.append(str(e)))
+    # A violation of the content-security policy is an error on the console.
+    opened.on("console", lambda m: opened.problems.append(m.text) if m.type in ("error", "warning") else None)
     opened.goto(f"{address}/index.html")
     yield opened
     assert not opened.foreign
@@ -149,6 +156,38 @@ def test_a_curve_reads_out_its_points_by_keys_and_by_mouse(page, address):
     assert out.text_content() != first
     plot.hover(position={"x": 200, "y": 100})
     assert "drawn: " in out.text_content()
+
+
+@pytest.mark.parametrize("path", ["index.html", "tasks/fake.html", "methods/counted.html", "submit.html"])
+def test_every_page_keeps_its_content_security_policy_and_still_has_its_style(page, address, path):
+    page.goto(f"{address}/{path}")
+    assert page.evaluate("getComputedStyle(document.querySelector('header')).display") == "flex"
+    assert page.evaluate("getComputedStyle(document.body).margin") == "0px"
+    if path == "index.html":
+        shade = "getComputedStyle(document.querySelector('td.value[class*=shade-]')).backgroundColor"
+        assert float(page.evaluate(shade).rpartition(", ")[2].rstrip(")")) > 0.05
+
+
+def test_pages_opened_as_files_keep_their_style_and_their_script(browser, site):
+    opened, problems = browser.new_page(), []
+    opened.on("console", lambda m: problems.append(m.text))
+    opened.goto((site / "index.html").as_uri())
+    assert opened.evaluate("getComputedStyle(document.querySelector('header')).display") == "flex"
+    assert opened.locator("#filters").is_visible()
+    opened.close()
+    assert not problems
+
+
+def test_a_script_that_came_with_a_record_would_not_run(browser, address):
+    opened, problems = browser.new_page(), []
+    opened.on("console", lambda m: problems.append(m.text))
+    opened.goto(f"{address}/index.html")
+    opened.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
+    opened.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+    opened.wait_for_timeout(200)
+    assert opened.evaluate("window.ran") is None
+    assert len([p for p in problems if "Content Security Policy" in p]) >= 2
+    opened.close()
 
 
 def test_pages_are_readable_without_scripts(browser, address):

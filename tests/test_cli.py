@@ -1,5 +1,6 @@
 """The command line as a newcomer and as a script meet it."""
 
+import errno
 import json
 import os
 import re
@@ -8,11 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 import mechboard.cli as cli
 
 ROOT = Path(__file__).parent.parent
 CHEAP = ["--task", "compiled-brackets"]
+EDGES = (
+    "from dataclasses import dataclass\nfrom mechboard.protocols import method\n"
+    "@dataclass(frozen=True)\nclass Parameters:\n    tau: float = 0.5\n"
+    '@method(name="edges", kinds=("circuit",), deterministic=True)\n'
+    "def edges(problem, generator, parameters: Parameters):\n    return None\n"
+)
 
 
 @pytest.fixture
@@ -105,6 +114,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
         (["run", "--method", "eap", *CHEAP, "--param", "eap.steps=3"], 2, "parameter of eap"),
         (["run", "--method", "eap-ig", *CHEAP, "--param", "eap-ig.steps=x"], 2, "a value of type int"),
         (["run", "--method", "eap-ig", *CHEAP, "--param", "eap-ig.steps=0"], 2, "steps=0 was given; valid: 1 or more"),
+        (["run", "--method", "edges", *CHEAP, "--plugin", "edges.py", "--param", "edges.tau=inf"], 2, "float, finite"),
         (["run", "--method", "eap", *CHEAP, "--param", "steps"], 2, "METHOD.NAME=VALUE"),
         (["run", "--method", "eap", *CHEAP, "--device", "gpu"], 2, "--device 'gpu' is not usable here; valid: cpu"),
         (["run", "--method", "eap", "--model", "x"], 2, "take the place of --task"),
@@ -118,6 +128,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
     ],
 )
 def test_a_mistake_is_one_sentence_with_exit_code_2(bench, arguments, code, said):
+    Path("edges.py").write_text(EDGES)
     got, out, err = bench(*arguments)
     assert got == code
     assert re.search(said, err), err
@@ -140,6 +151,58 @@ def test_failed_cells_exit_3_and_the_first_error_can_be_shown(bench):
     assert "1 done" in out
 
 
+def test_exit_codes_are_told_by_the_help_and_the_readme(bench):
+    told = bench("--help")[1]
+    readme = (ROOT / "README.md").read_text()
+    for code, meaning in cli.EXIT_CODES.items():
+        assert f"  {code:>3}  {meaning}\n" in told
+        assert f"| {code} | {meaning} |\n" in readme
+    assert set(cli.EXIT_CODES) == {0, 1, 2, 3, 4, 5, 130}
+
+
+def test_a_full_disk_is_the_environment_and_no_usage(bench, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    code, out, err = bench("run", "--method", "random", *CHEAP)
+    assert code == 5
+    assert "cannot be written (No space left on device)" in err
+    assert "Traceback" not in out + err
+    assert bench("leaderboard", "build", "--results", ROOT / "results" / "reference")[0] == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_onto_a_full_disk_is_the_environment():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "mechboard", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 5
+    assert done.stderr == "error: The output cannot be written (No space left on device); free space, then run again.\n"
+
+
+def test_a_folder_in_place_of_which_there_is_a_file_is_the_environment(bench):
+    Path("file").touch()
+    code, _, err = bench("run", "--method", "eap", *CHEAP, "--results", "file/inside")
+    assert (code, "choose another with --results" in err) == (5, True)
+    code, _, err = bench("new", "method", "mine", "--into", "file")
+    assert (code, "choose another place with --into" in err) == (5, True)
+
+
+def test_a_hub_out_of_reach_is_the_environment(bench, monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*_, **__):
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setenv("MECHBOARD_CACHE", "cache")
+    monkeypatch.delenv("MECHBOARD_ASSETS", raising=False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    code, _, err = bench("pull", "stories260K")
+    assert code == 5
+    assert "cannot be fetched (no connection); check the connection" in err
+
+
 def test_a_folder_that_is_read_only_stops_the_run_before_it_starts(bench):
     Path("r").mkdir()
     Path("r/READ_ONLY").touch()
@@ -147,6 +210,37 @@ def test_a_folder_that_is_read_only_stops_the_run_before_it_starts(bench):
     assert code == 2
     assert "choose another with --results" in err
     assert [p.name for p in Path("r").iterdir()] == ["READ_ONLY"]
+
+
+ZERO = (
+    "import torch\nfrom mechboard.protocols import EdgeScores, NoParameters, method\n"
+    '@method(name="zero", kinds=("circuit",), deterministic=True)\n'
+    "def zero(problem, generator, parameters: NoParameters):\n    return EdgeScores(torch.zeros(problem.graph.n_edges))\n"
+)
+
+
+def test_scores_that_are_all_zero_are_noted_while_running_and_in_the_record(bench):
+    Path("zero.py").write_text(ZERO)
+    code, _, err = bench("run", "--method", "zero", *CHEAP, "--plugin", "zero.py")
+    note = "every score is 0: the method tells no edge from another"
+    assert code == 0
+    assert f"auc[compiled-brackets:program] 0.500; {note}" in err
+    [path] = Path("mechboard-results").rglob("seed-0.json")
+    assert f"note: {note}" in bench("show", path)[1]
+
+
+def test_show_says_that_a_cost_is_unknown_and_refuses_broken_scores(bench):
+    bench("run", "--method", "eap", *CHEAP)
+    [path] = Path("mechboard-results").rglob("seed-0.json")
+    data = json.loads(path.read_text())
+    data["cost"] |= {"forwards": None, "backwards": None}
+    path.write_text(json.dumps(data))
+    assert "cost: unknown forwards, unknown backwards of" in bench("show", path)[1]
+    scores = path.with_suffix(".safetensors")
+    for content in (b"broken", scores.read_bytes()[:-4], save({"scores": torch.zeros(3)}), save({})):
+        scores.write_bytes(content)
+        code, _, err = bench("show", path, "--top", "3")
+        assert (code, "run the cell again with --fresh" in err) == (2, True)
 
 
 def test_status_lists_planned_cells_that_are_missing(bench):
@@ -179,8 +273,9 @@ def test_compare_tells_what_cannot_be_compared(bench):
     for folder in ("base", "head"):
         bench("run", "--method", "eap,random,ground-truth", *CHEAP, "--results", folder)
     failing = Path("head/eap/compiled-brackets@v1/data-0/seed-0.json")
-    record = json.loads(failing.read_text()) | {"status": "failed"}
-    failing.write_text(json.dumps(record))
+    error = {"type": "E", "message": "m", "traceback": "t"}
+    failed = {"status": "failed", "headline": None, "measures": {}, "error": error}
+    failing.write_text(json.dumps(json.loads(failing.read_text()) | failed))
     other = Path("head/random/compiled-brackets@v1/data-0/seed-0.json")
     other.write_text(json.dumps(json.loads(other.read_text()) | {"scorer_id": "x"}))
     Path("head/ground-truth/compiled-brackets@v1/data-0/seed-0.json").unlink()

@@ -89,6 +89,16 @@ def test_nothing_is_requested_from_elsewhere(site):
             assert not re.search(r"https?://|(?:src|href)=.//|url\(", path.read_text()), path
 
 
+def test_every_page_forbids_all_but_its_own_script_and_style_and_has_no_inline_one(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert text.index("Content-Security-Policy") < text.index("<link") < text.index("<script")
+        assert not re.search(r"<style|<script(?! src=)|\sstyle=|\son[a-z]+=|javascript:", text), page
+
+
 def test_the_matrix_shows_values_and_failures_without_a_script(site):
     text = (site / "index.html").read_text()
     assert ">failed 2/2<" in text
@@ -196,6 +206,40 @@ def test_a_circuit_picture_tells_hits_from_false_and_missed_edges():
     assert "1 hit, 1 false, 1 missed edges" in svg
     assert svg.count("<path") == 3
     assert "<script>" not in svg
+
+
+def _site_of(records, out):
+    build_site(records, SUITE, out)
+    return {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.html")}
+
+
+def test_an_unknown_cost_is_called_unknown_on_every_page(records, tmp_path):
+    done = next(r for r in records if r.status == "done" and r.cell.method == "counted")
+    cost = done.cost.model_copy(update={"forwards": None, "backwards": None})
+    pages = _site_of([done.model_copy(update={"cost": cost})], tmp_path)
+    assert pages["tasks/fake.html"].count("unknown") == 2
+    assert "unknown forwards and unknown backwards of 5 prompts" in pages["methods/counted.html"]
+    assert "not all of their passes could be counted: counted." in pages["index.html"]
+    assert "<circle" not in pages["index.html"]
+
+
+def test_a_note_of_a_record_stands_on_every_page_with_its_cells(records, tmp_path):
+    drawn_ones = [r for r in records if r.cell.method == "drawn"]
+    noted = [r.model_copy(update={"notes": ("every score is 0",)}) if r.cell.seed == 1 else r for r in drawn_ones]
+    pages = _site_of(noted, tmp_path)
+    for name in ("index.html", "tasks/fake.html", "methods/drawn.html"):
+        assert "every score is 0 (data-0 seed-1, data-1 seed-1)" in pages[name], name
+
+
+def test_a_citation_is_a_line_of_text_and_no_dictionary(records, tmp_path):
+    from mechboard.methods.activation_patching import activation_patching
+
+    done = next(r for r in records if r.status == "done")
+    method = done.method.model_copy(update={"citation": activation_patching.citation})
+    page = _site_of([done.model_copy(update={"method": method})], tmp_path)["methods/counted.html"]
+    assert "and Garriga-Alonso, Adrià (2023). Towards Automated Circuit Discovery" in page
+    assert "arXiv:2304.14997</dd>" in page
+    assert "{&#39;" not in page
 
 
 def test_a_task_whose_every_cell_failed_has_a_page(tmp_path):

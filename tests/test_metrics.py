@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mechboard.errors import UsageError
+from mechboard.errors import PluginError, ScoringError, UsageError
 from mechboard.identity import scorer_id
 from mechboard.metrics.circuit import circuit_metrics, evaluate_edges
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
+from mechboard.metrics.measures import measure
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
-from mechboard.protocols import Truth
+from mechboard.protocols import Evaluation, Truth
 
 
 @given(st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=3, max_size=60))
@@ -142,6 +143,84 @@ def test_an_invalid_anchor_gives_no_numbers_but_says_why(compiled):
     assert result.measures["cmd"].value is None
     assert "invalid-anchor" in result.measures["cmd"].note
     assert result.measures[result.headline].value is not None
+
+
+def test_a_measure_without_a_value_has_the_direction_that_it_has_with_one(compiled):
+    task, problem, pairs = compiled
+    truths, scores = task.truths(problem), torch.randn(370)
+    absent = evaluate_edges(problem, scores, replace(pairs, corrupt=pairs.clean), truths).measures
+    present = evaluate_edges(problem, scores, pairs, truths).measures
+    assert absent["cpr"].value is None
+    assert set(absent) == set(present)
+    for name, found in present.items():
+        fields = ("direction", "chance", "oracle")
+        assert [getattr(found, f) for f in fields] == [getattr(absent[name], f) for f in fields], name
+
+
+def test_each_measure_is_better_in_the_direction_that_it_declares(compiled):
+    """By value: what the circuit itself has more of than its opposite is better higher."""
+    task, problem, pairs = compiled
+    truth = replace(task.truths(problem)[0], effects=task.truths(problem)[0].edges.float() + torch.rand(370) / 9)
+    best = evaluate_edges(problem, truth.effects, pairs, (truth,)).measures
+    # Positive everywhere and least on the circuit, so that rankings with and without sign have it last.
+    worst = evaluate_edges(problem, 2 - truth.effects, pairs, (truth,)).measures
+    directions = {}
+    for name, good in best.items():
+        bad = worst[name].value
+        if good.value != bad:
+            directions[name.partition("[")[0]] = "higher" if good.value > bad else "lower"
+    assert directions == {
+        "auc": "higher", "auc-low": "higher", "auc-high": "higher", "correlation": "higher", "cmd": "lower",
+        "cmd-mib": "lower", "cpr": "higher", "cpr-clipped": "higher", "completeness": "lower",
+    }  # fmt: skip
+    for name, good in best.items():
+        family = name.partition("[")[0]
+        assert good.direction == directions.get(family, good.direction), name
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7, -2.0])
+def test_scores_that_tell_no_edge_from_another_leave_a_note(compiled, value):
+    task, problem, pairs = compiled
+    result = evaluate_edges(problem, torch.full((370,), value), pairs, task.truths(problem))
+    assert result.notes == (f"every score is {value:g}: the method tells no edge from another",)
+
+
+def test_zeros_beside_no_opinion_leave_a_note_and_a_set_of_edges_does_not(compiled):
+    _, problem, pairs = compiled
+    scores = torch.full((370,), float("nan"))
+    scores[:9] = 0.0
+    assert evaluate_edges(problem, scores, pairs, ()).notes
+    scores[:9] = 1.0
+    assert not evaluate_edges(problem, scores, pairs, ()).notes
+
+
+def test_a_metric_that_is_no_number_is_an_error_and_no_score(compiled):
+    task, problem, pairs = compiled
+    broken = replace(problem, metric=lambda logits, pairs: logits[:, 0, 0] * float("nan"))
+    with pytest.raises(ScoringError, match="metric-model is nan; valid: a finite number"):
+        evaluate_edges(broken, torch.randn(370), pairs, task.truths(problem))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("auc[a:b]", 7.5, "is 7.5; valid: 0 to 1"),
+        ("auc-low[a:b]", -0.1, "valid: 0 to 1"),
+        ("correlation[a:b]", -1.01, "valid: -1 to 1"),
+        ("cmd", -0.2, "valid: 0 or more"),
+        ("cpr-clipped", 1.2, "valid: 0 to 1"),
+        ("coverage", 2.0, "valid: 0 to 1"),
+        ("cpr", float("inf"), "valid: a finite number"),
+    ],
+)
+def test_a_measure_outside_of_its_range_is_refused(name, value, said):
+    with pytest.raises(ScoringError, match=said):
+        measure(name, value)
+
+
+def test_a_headline_that_is_no_measure_is_refused():
+    with pytest.raises(PluginError, match="headline is 'auc'; valid: cmd"):
+        Evaluation(headline="auc", measures={"cmd": measure("cmd", 0.1)})
 
 
 def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):

@@ -161,7 +161,7 @@ def test_own_pairs_with_an_unknown_word_are_a_usage_error(bench, tmp_path):  # n
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, _, err = bench("run", "--method", "eap", "--model", model.folder(), "--pairs", path, "--results", "r")
     assert code == 2
-    assert "'dragon' in 'The dragon' is not in the vocabulary" in err
+    assert "pairs.jsonl line 5: 'dragon' in 'The dragon' is not in the vocabulary" in err
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[:4]))
     assert bench("run", "--method", "eap", "--model", model.folder(), "--pairs", path, "--results", "r")[0] == 0
 

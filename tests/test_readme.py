@@ -7,17 +7,41 @@ from pathlib import Path
 from test_cli import bench  # noqa: F401
 
 import mechboard.cli as cli
+from mechboard.store import Store
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+METHODS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_the_method_in_twenty_lines_runs_and_is_twenty_lines(bench):  # noqa: F811
-    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    code, _ = METHODS
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     Path("difference.py").write_text(code)
     command = "run --method difference --task compiled-brackets --plugin difference.py"
     assert bench(*shlex.split(command))[0] == 0
+
+
+def test_the_method_written_with_hooks_finds_circuits_and_its_cost_is_counted(bench):  # noqa: F811
+    Path("hooked.py").write_text(METHODS[1])
+    [command] = re.findall(r"`bench (run [^`]*--plugin hooked.py)`", README)
+    some = command.replace("--task all", "--task compiled-reverse,trained-induction")
+    assert bench(*shlex.split(some), "--results", "r")[0] == 0
+    records = [record for _, record in Store("r").records()]
+    assert len(records) == 2
+    for record in records:
+        assert record.headline_measure.value > 0.9, record.cell.name
+        assert (record.cost.forwards, record.cost.backwards) == (2, 1)
+
+
+def test_a_model_and_pairs_of_ones_own_run_as_they_stand(bench):  # noqa: F811
+    [pairs] = re.findall(r"```json\n(.*?)```", README, re.S)
+    [command] = re.findall(r"^    bench (run .*--pairs pairs.jsonl)$", README, re.M)
+    Path("pairs.jsonl").write_text(pairs)
+    Path("ground_truth").symlink_to(ROOT / "ground_truth")
+    code, out, err = bench(*shlex.split(command))
+    assert code == 0, err
+    assert re.search(r"own-model-pairs +cmd +0\.\d+", out)
 
 
 def test_every_command_that_is_named_exists():

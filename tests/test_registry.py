@@ -97,8 +97,21 @@ def test_a_scratch_file_registers_what_it_defines(tmp_path):
     assert registry.load("method", "mine").name == "mine"
 
 
+ENDLESS = (
+    "from dataclasses import dataclass\nfrom mechboard.protocols import method\n"
+    "@dataclass(frozen=True)\nclass Parameters:\n    tau: float = float('inf')\n"
+    '@method(name="endless", kinds=("circuit",), deterministic=True)\n'
+    "def endless(problem, generator, parameters: Parameters):\n    return None\n"
+)
+
+
 @pytest.mark.parametrize(
-    ("text", "error"), [("1/0", "does not run: ZeroDivisionError"), ("x = 1", "defines no method and no task")]
+    ("text", "error"),
+    [
+        ("1/0", "does not run: ZeroDivisionError"),
+        ("x = 1", "defines no method and no task"),
+        (ENDLESS, "has the default tau=inf; valid: a finite number"),
+    ],
 )
 def test_a_scratch_file_that_is_of_no_use_says_why(tmp_path, text, error):
     scratch = tmp_path / "mine.py"

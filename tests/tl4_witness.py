@@ -24,7 +24,7 @@ def edge_scores_at_corrupt_point(problem) -> dict[str, float]:
         one = pairs[slice(index, index + 1)]
 
         def metric(logits, one=one):
-            return problem.metric(logits[:, one.positions[0]], one).sum()
+            return problem.metric(one.read(logits), one).sum()
 
         result = attribution_patch(bridge, one.clean, one.corrupt, metric, EdgeAttributionConfig(granularity="edge"))
         for (source, destination), score in result.edge_scores.items():

@@ -1,19 +1,28 @@
-"""The command line: one file per command, imported only when it is asked for, and one place for exit codes.
-
-0 ok; 1 regression or failed check; 2 usage; 3 some cells failed; 4 nothing selected or ran; 130 interrupted.
-"""
+"""The command line: one file per command, imported only when it is asked for, and one place for exit codes."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from mechboard import __version__
-from mechboard.errors import BenchError
+from mechboard.errors import BenchError, EnvironmentFault
 
-OK, REGRESSION, USAGE, SOME_FAILED, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, REGRESSION, USAGE, SOME_FAILED, NOTHING, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+EXIT_CODES = {
+    OK: "ok; skipped and cached cells included",
+    REGRESSION: "regression, or a check that failed",
+    USAGE: "usage: what was asked cannot be done as asked",
+    SOME_FAILED: "some cells failed",
+    NOTHING: "nothing was selected or ran",
+    ENVIRONMENT: "environment: a full disk, a folder without permission, a hub out of reach",
+    INTERRUPTED: "interrupted",
+}
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 _COMMANDS = {
     "list": ("list_", "Methods, tasks, suites or plugins that are here."),
@@ -46,7 +55,7 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mechboard")
 def bench() -> None:
     """Benchmark mechanistic-interpretability methods: every method on every task, scored against known circuits.
@@ -71,8 +80,15 @@ def main() -> None:
         code = USAGE
     except BenchError as error:
         click.echo(f"error: {error}", err=True)
-        code = USAGE
+        code = ENVIRONMENT if isinstance(error, EnvironmentFault) else USAGE
     except BrokenPipeError:
         sys.stderr.close()
         code = OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        click.echo(f"error: The output cannot be written ({error.strerror}); free space, then run again.", err=True)
+        # What could not be written would fail again when Python exits, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = ENVIRONMENT
     sys.exit(code if isinstance(code, int) else OK)

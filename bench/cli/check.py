@@ -35,7 +35,9 @@ def command(method: str, timeout: float, inline: bool, plugins: tuple[Path, ...]
         for name in names
     }
     if as_json:
-        click.echo(json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1))
+        click.echo(
+            json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1, allow_nan=False)
+        )
     else:
         for name, found in results.items():
             click.echo(name)

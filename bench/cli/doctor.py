@@ -24,7 +24,7 @@ def command(results: Path | None, as_json: bool) -> int:
     """Check packages, device, results folder and plugins; exits 1 if something must be mended."""
     checks = [*_packages(), *_device(), _folder(results), *_plugins()]
     if as_json:
-        click.echo(json.dumps([{"check": n, "state": s, "detail": d} for n, s, d in checks], indent=1))
+        click.echo(json.dumps([{"check": n, "state": s, "detail": d} for n, s, d in checks], indent=1, allow_nan=False))
     else:
         for name, state, detail in checks:
             click.echo(f"{state:<8} {name:<18} {detail}")

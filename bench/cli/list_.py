@@ -37,7 +37,7 @@ def command(section: str | None, plugins: tuple[Path, ...], as_json: bool) -> No
         chosen = [_SECTIONS[section]] if section else list(_SECTIONS.values())
         tables = {what: [_described(registry, what, name) for name in registry.plugins(what)] for what in chosen}
     if as_json:
-        click.echo(json.dumps(tables[next(iter(tables))] if section else tables, indent=1))
+        click.echo(json.dumps(tables[next(iter(tables))] if section else tables, indent=1, allow_nan=False))
         return
     for what, rows in tables.items():
         click.echo(_table(what, rows))

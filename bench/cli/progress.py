@@ -112,7 +112,7 @@ class JsonLines(Quiet):
 
     @staticmethod
     def _say(event: str, **content: object) -> None:
-        print(json.dumps({"event": event} | content), file=sys.stderr, flush=True)
+        print(json.dumps({"event": event} | content, allow_nan=False), file=sys.stderr, flush=True)
 
 
 class LiveTable(Quiet):
@@ -172,10 +172,10 @@ def _line(outcome: Outcome, number: int, total: int) -> str:
 
 
 def result_text(record: Record) -> str:
-    """A cell's headline, or its error in one line."""
+    """A cell's headline and notes, or its error in one line."""
     if record.error is not None:
         return f"{record.error.type}: {record.error.message}".partition("\n")[0]
     measure = record.headline_measure
     if measure is None or measure.value is None:
         return measure.note if measure else ""
-    return f"{record.headline} {measure.value:.3f}"
+    return "; ".join([f"{record.headline} {measure.value:.3f}", *record.notes])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def print_plan(plan: Plan, *, as_json: bool) -> None:
     """The cells of a plan."""
     if as_json:
-        click.echo(json.dumps([p.cell.model_dump() for p in plan.cells], indent=1))
+        click.echo(json.dumps([p.cell.model_dump() for p in plan.cells], indent=1, allow_nan=False))
         return
     for planned in plan.cells:
         click.echo(planned.cell.name)

@@ -147,7 +147,7 @@ def _run(methods: list[Method], tasks: list[Task], find: Find, flags: dict[str, 
     outcomes = _outcomes(plan, store, find, flags)
     failed = [o for o in outcomes if o.record.status != "done"]
     if flags["as_json"]:
-        click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1))
+        click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1, allow_nan=False))
     else:
         report.print_table(outcomes)
         report.print_next_steps(store, failed)

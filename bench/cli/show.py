@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mechboard.cli.options import plugin_option, results_option
-from mechboard.errors import UsageError, unknown
+from mechboard.errors import RecordError, UsageError, unknown
 from mechboard.registry import Registry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mechboard.records import EdgeRecord, Record
 
 
@@ -76,7 +78,7 @@ def _show_record(record: Record, path: Path, top: int | None, export: str | None
     edges = record.circuit if top is None else _strongest(record, path, top)
     if export == "json":
         circuit = [{"edge": e.name, "score": e.score, "found": e.found, "known": e.known} for e in edges]
-        click.echo(json.dumps({"cell": record.cell.model_dump(), "edges": circuit}, indent=1))
+        click.echo(json.dumps({"cell": record.cell.model_dump(), "edges": circuit}, indent=1, allow_nan=False))
     elif export == "dot":
         click.echo(_dot(edges))
     elif export == "svg":
@@ -89,8 +91,6 @@ def _show_record(record: Record, path: Path, top: int | None, export: str | None
 
 def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
     """The `top` strongest edges, from the scores beside the record."""
-    from safetensors.torch import load_file
-
     from mechboard.graph import Graph
     from mechboard.metrics.ranking import ranking
     from mechboard.records import EdgeRecord
@@ -100,8 +100,8 @@ def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
         raise UsageError(
             f"{str(path)!r} has no scores beside it; --top needs the .safetensors file of a finished cell."
         )
-    scores = load_file(beside)["scores"]
     names = Graph(**graph.model_dump(exclude={"n_edges"})).edges
+    scores = _scores(beside, len(names))
     known = {e.name: e.known for e in record.circuit}
     # Stored circuits hold every known edge, so an edge that is not in one is not known, if any is.
     default = False if record.task.truths else None
@@ -117,6 +117,19 @@ def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
     )
 
 
+def _scores(path: Path, n_edges: int) -> Tensor:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        scores: Tensor | None = load_file(path).get("scores")
+    except (OSError, SafetensorError) as error:
+        raise RecordError(f"{str(path)!r} cannot be read ({error}); run the cell again with --fresh.") from error
+    if scores is None or tuple(scores.shape) != (n_edges,) or bool(scores.isinf().any()):
+        raise RecordError(f"{str(path)!r} does not hold {n_edges} finite scores; run the cell again with --fresh.")
+    return scores
+
+
 def _print_record(record: Record, edges: tuple[EdgeRecord, ...]) -> None:
     made = record.provenance
     click.echo(f"{record.cell.name}: {record.status}")
@@ -124,12 +137,12 @@ def _print_record(record: Record, edges: tuple[EdgeRecord, ...]) -> None:
         value = "none" if measure.value is None else f"{measure.value:.4f}"
         mark = "*" if name == record.headline else " "
         click.echo(f" {mark} {name:<44} {value:>10}  {measure.of}  {measure.note}".rstrip())
+    for note in record.notes:
+        click.echo(f"note: {note}")
     if record.cost:
         cost = record.cost
-        click.echo(
-            f"cost: {cost.forwards:.1f} forwards, {cost.backwards:.1f} backwards of {cost.prompts} prompts, "
-            f"{cost.wall_seconds:.2f} s"
-        )
+        passes = f"{_number(cost.forwards)} forwards, {_number(cost.backwards)} backwards"
+        click.echo(f"cost: {passes} of {cost.prompts} prompts, {cost.wall_seconds:.2f} s")
     click.echo(f"made: {made.started} by mechboard {made.mechboard}, `{made.command}`")
     if record.error:
         click.echo(f"{record.error.traceback}", file=sys.stdout)
@@ -137,6 +150,10 @@ def _print_record(record: Record, edges: tuple[EdgeRecord, ...]) -> None:
         verdict = {None: "", True: "hit" if edge.found else "missed", False: "false"}[edge.known]
         score = "no opinion" if edge.score is None else f"{edge.score:+.4g}"
         click.echo(f"  {score:>11}  {edge.name:<24} {verdict}".rstrip())
+
+
+def _number(passes: float | None) -> str:
+    return "unknown" if passes is None else f"{passes:.1f}"
 
 
 def _dot(edges: tuple[EdgeRecord, ...]) -> str:

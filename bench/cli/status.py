@@ -33,7 +33,7 @@ def command(results: Path | None, as_json: bool) -> int:
     counts = Counter(status for _, status in rows.values())
     if as_json:
         cells = [{"cell": name, "status": status, "record": str(path)} for path, (name, status) in rows.items()]
-        click.echo(json.dumps({"counts": counts, "cells": cells}, indent=1))
+        click.echo(json.dumps({"counts": counts, "cells": cells}, indent=1, allow_nan=False))
     else:
         for name, status in rows.values():
             if status != "done":

@@ -7,7 +7,7 @@ from mechboard.graph.decoder import Decoder
 from mechboard.graph.metric_head import metric_gradient, metric_values
 from mechboard.graph.nodes import Graph
 from mechboard.graph.patching import patch_each_edge, run_patched
-from mechboard.graph.prompts import Metric, PromptPairs, read
+from mechboard.graph.prompts import Metric, PromptPairs
 from mechboard.graph.trace import input_gradients, record_outputs, record_tape
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "metric_gradient",
     "metric_values",
     "patch_each_edge",
-    "read",
     "record_outputs",
     "record_tape",
     "run_patched",

@@ -1,6 +1,7 @@
 """Counts what a method spends: sequences sent forward and backward through a model.
 
 A pass that is resumed half way counts as a whole one, so counts are upper bounds of the work.
+Work that cannot be counted makes the cost unknown, never zero.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 
 @dataclass
 class Cost:
-    """Sequences sent through a model."""
+    """Sequences sent through a model; not `known` if some of the work could not be counted."""
 
     forward_sequences: int = 0
     backward_sequences: int = 0
+    known: bool = True
 
 
 _current: ContextVar[Cost | None] = ContextVar("mechboard_cost", default=None)
@@ -33,9 +35,13 @@ def counting() -> Iterator[Cost]:
         _current.reset(token)
 
 
+def current() -> Cost:
+    """What counts now; outside `counting` one that nobody reads. For passes that end in another thread."""
+    return _current.get() or Cost()
+
+
 def count(*, forward: int = 0, backward: int = 0) -> None:
     """Report passes of this many sequences; nothing happens outside `counting`."""
-    cost = _current.get()
-    if cost is not None:
-        cost.forward_sequences += forward
-        cost.backward_sequences += backward
+    cost = current()
+    cost.forward_sequences += forward
+    cost.backward_sequences += backward

@@ -164,7 +164,8 @@ class Decoder:
     def resume(
         self, x: Float[Tensor, "batch position d_model"], layer: int = 0
     ) -> Float[Tensor, "batch position d_model"]:
-        """Final residual stream, from the residual stream that enters `layer`."""
+        """Final residual stream, from the residual stream that enters `layer`. Cost: one forward."""
+        count(forward=x.shape[0])
         for index in range(layer, self.config.n_layers):
             mid = x + self.attention(index, x)
             if self.config.has_mlp:
@@ -175,7 +176,6 @@ class Decoder:
     @torch.no_grad()
     def __call__(self, tokens: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position d_vocab_out"]:
         """Logits at all positions."""
-        count(forward=tokens.shape[0])
         return self.unembed(self.resume(self.embed(tokens)))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mechboard.errors import ModelError
+from mechboard.graph.config import DecoderConfig
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import LayerWeights, NormWeights
 
@@ -69,10 +70,23 @@ def _set_unembedding(model: Any, decoder: Decoder) -> None:
     model.set_output_embeddings(head)
 
 
+def _any_bias(layers: tuple[LayerWeights, ...], *names: str) -> bool:
+    return any(getattr(layer, name) is not None for layer in layers for name in names)
+
+
+def _refuse_groups(config: DecoderConfig, family: str) -> None:
+    if config.n_kv_heads != config.n_heads:
+        raise ModelError(
+            f"{family} has as many key/value heads as query heads, and this decoder has {config.n_kv_heads} key/value heads "
+            f"for {config.n_heads}; only Llama's architecture holds grouped queries."
+        )
+
+
 def _write_gpt2(decoder: Decoder) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     c, w = decoder.config, decoder.weights
+    _refuse_groups(c, "GPT-2")
     if c.n_heads * c.d_head != c.d_model or c.norm == "rms" or c.gated or c.parallel or w.position is None:
         raise ModelError(
             "GPT-2 holds sequential, ungated decoders with learned positions and heads x d_head = d_model."
@@ -133,6 +147,7 @@ def _write_neox(decoder: Decoder) -> Any:
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
     c, w = decoder.config, decoder.weights
+    _refuse_groups(c, "GPT-NeoX")
     if c.norm != "layer" or c.gated or not c.has_mlp or w.rotary_frequencies is None:
         raise ModelError("GPT-NeoX holds ungated LayerNorm decoders with MLPs and rotary positions.")
     model = GPTNeoXForCausalLM(
@@ -178,8 +193,8 @@ def _write_llama(decoder: Decoder) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     c, w = decoder.config, decoder.weights
-    if c.norm != "rms" or not c.gated or c.parallel or w.rotary_frequencies is None:
-        raise ModelError("Llama holds sequential, gated RMSNorm decoders with rotary positions.")
+    if c.norm != "rms" or not (c.gated and c.has_mlp) or c.parallel or w.rotary_frequencies is None:
+        raise ModelError("Llama holds sequential, gated RMSNorm decoders with MLPs and rotary positions.")
     model = LlamaForCausalLM(
         LlamaConfig(
             num_hidden_layers=c.n_layers,
@@ -192,7 +207,8 @@ def _write_llama(decoder: Decoder) -> Any:
             max_position_embeddings=c.n_ctx,
             rms_norm_eps=c.norm_eps,
             hidden_act=c.activation,
-            attention_bias=any(layer.q_bias is not None or layer.o_bias is not None for layer in w.layers),
+            attention_bias=_any_bias(w.layers, "q_bias", "k_bias", "v_bias", "o_bias"),
+            mlp_bias=_any_bias(w.layers, "mlp_in_bias", "mlp_gate_bias", "mlp_out_bias"),
             tie_word_embeddings=False,
             bos_token_id=None,
             eos_token_id=None,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.prompts import Metric, PromptPairs, read
+from mechboard.graph.prompts import Metric, PromptPairs
 
 
 @torch.no_grad()
@@ -15,14 +15,14 @@ def metric_values(
     decoder: Decoder, final: Float[Tensor, "prompts position d_model"], metric: Metric, pairs: PromptPairs
 ) -> Float[Tensor, " prompts"]:
     """The metric of each prompt. Only the positions that it reads are unembedded."""
-    return metric(decoder.unembed(read(final, pairs.positions)), pairs)
+    return metric(decoder.unembed(pairs.read(final)), pairs)
 
 
 def metric_gradient(
     decoder: Decoder, final: Float[Tensor, "prompts position d_model"], metric: Metric, pairs: PromptPairs
 ) -> Float[Tensor, "prompts position d_model"]:
     """Gradient of the *sum* of the prompts' metrics at the final residual stream."""
-    at_read = read(final, pairs.positions).detach().requires_grad_()
+    at_read = pairs.read(final).detach().requires_grad_()
     with torch.enable_grad():
         total = metric(decoder.unembed(at_read), pairs).sum()
         (gradient,) = torch.autograd.grad(total, at_read)

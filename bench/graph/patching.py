@@ -94,10 +94,12 @@ def _project_separately(decoder: Decoder, layer: int, inputs: tuple[Tensor, Tens
     _, batch, position, d_model = unit.shape
     matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
     y = torch.bmm(unit.view(len(unit), -1, d_model)[which], matrices)
-    for part, bias in enumerate((weights.q_bias, weights.k_bias, weights.v_bias)):
+    parts = y.view(3, decoder.config.n_heads, -1, decoder.config.d_head)
+    if weights.q_bias is not None:
+        parts[0] += weights.q_bias[:, None]
+    for part, bias in zip(parts[1:], (weights.k_bias, weights.v_bias), strict=True):
         if bias is not None:
-            heads = slice(part * decoder.config.n_heads, (part + 1) * decoder.config.n_heads)
-            y[heads] += decoder.per_query_head(bias)[:, None]
+            part += decoder.per_query_head(bias)[:, None]
     q, k, v = y.view(-1, batch, position, decoder.config.d_head).permute(1, 2, 0, 3).chunk(3, dim=2)
     return q, k, v
 
@@ -209,7 +211,6 @@ def _resume_moved(
     if not bool(alive.any()):
         return finals
     x = (mid + moved[alive]).flatten(0, 1)
-    count(forward=x.shape[0])
     if not after_mlp and decoder.config.has_mlp:
         base = clean.streams[layer].repeat(int(alive.sum()), 1, 1) if decoder.config.parallel else x
         x = x + decoder.mlp(layer, base)

@@ -50,6 +50,19 @@ class PromptPairs:
         """All that the pairs hold."""
         yield from (self.clean, self.corrupt, self.lengths, self.positions, *self.targets.values())
 
+    def read(self, x: Float[Tensor, "prompts position width"]) -> Float[Tensor, "prompts read width"]:
+        """Rows of `x`, such as logits at all positions, at the positions that the metric reads.
+
+        Raises:
+            UsageError: `x` has other prompts than these, or ends before a position that is read.
+        """
+        if x.ndim != 3 or x.shape[:2] != self.clean.shape:
+            raise UsageError(
+                f"A tensor of shape {tuple(x.shape)} was given to be read; valid: (prompts, positions, width) with "
+                f"{tuple(self.clean.shape)} in front, as a pass over these prompts gives."
+            )
+        return x.gather(1, self.positions[:, :, None].expand(-1, -1, x.shape[-1]))
+
     def batches(self, size: int) -> Iterator[PromptPairs]:
         """Consecutive parts of at most `size` pairs."""
         for start in range(0, len(self), size):
@@ -77,8 +90,23 @@ class Metric(Protocol):
         ...
 
 
-def read(
-    x: Float[Tensor, "prompts position d_model"], positions: Int[Tensor, "prompts read"]
-) -> Float[Tensor, "prompts read d_model"]:
-    """Rows of `x` at each prompt's own positions."""
-    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[-1]))
+@dataclass(frozen=True)
+class CheckedMetric:
+    """A metric that refuses logits of a shape that it does not read, where it would answer with some other number."""
+
+    metric: Metric
+    d_vocab_out: int
+
+    def __call__(self, logits: Tensor, pairs: PromptPairs) -> Float[Tensor, " prompts"]:
+        """Value of each prompt from the logits at its `positions`.
+
+        Raises:
+            UsageError: the logits are not those at the positions that the metric reads.
+        """
+        wanted = (*pairs.positions.shape, self.d_vocab_out)
+        if tuple(logits.shape) != wanted:
+            raise UsageError(
+                f"The metric was given logits of shape {tuple(logits.shape)}; valid: {wanted}, those at the positions "
+                "that it reads, one row of the prompts each; pass `pairs.read(logits)`."
+            )
+        return self.metric(logits, pairs)

@@ -15,11 +15,13 @@ from torch import Tensor
 from mechboard.graph import PromptPairs, metric_values, run_patched
 from mechboard.metrics.correlation import correlation
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
+from mechboard.metrics.measures import measure
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Curve, Evaluation, FoundEdge, Measure, Truth
 
 _SHOWN_WITHOUT_TRUTH = 30
+_OF_FAITHFULNESS = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
 
 
 @torch.no_grad()
@@ -57,26 +59,31 @@ def evaluate_edges(
         curve = roc(scores, truth.edges)
         of = f"{curve.n_true} / {curve.n_edges:,} edges"
         for suffix, value in (("", curve.trapezoid), ("-low", curve.pessimistic), ("-high", curve.optimistic)):
-            measures[f"auc{suffix}[{truth.name}]"] = Measure(
-                value=value, direction="higher", chance=0.5, oracle=1.0, of=of
-            )
+            name = f"auc{suffix}[{truth.name}]"
+            measures[name] = measure(name, value, of=of)
         if truth.effects is not None:
-            measures[f"correlation[{truth.name}]"] = Measure(
-                value=correlation(scores, truth.effects), direction="higher", chance=0.0, oracle=1.0,
-                of=f"exact effects of {curve.n_edges:,} edges",
-            )  # fmt: skip
+            name, r = f"correlation[{truth.name}]", correlation(scores, truth.effects)
+            note = "all scores or all effects are equal" if r is None else ""
+            measures[name] = measure(name, r, of=f"exact effects of {curve.n_edges:,} edges", note=note)
         x, y = zip(*curve.points, strict=True)
         curves[f"roc[{truth.name}]"] = Curve(x=x, y=y, x_label="false positive rate", y_label="true positive rate")
     scored = int((~scores.isnan()).sum())
-    measures["coverage"] = Measure(
-        value=scored / len(scores), direction="higher", of=f"{scored} / {len(scores):,} edges"
-    )
+    measures["coverage"] = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
     return Evaluation(
         headline=f"auc[{truths[0].name}]" if truths else "cmd",
         measures=measures,
         curves=curves,
         circuit=found_circuit(problem, scores, truths[0].edges if truths else None),
+        notes=_notes(scores),
     )
+
+
+def _notes(scores: Tensor) -> tuple[str, ...]:
+    """What a reader of the numbers must know of the scores."""
+    told = scores.nan_to_num(0.0)
+    if bool((told == told[0]).all()):
+        return (f"every score is {float(told[0]):g}: the method tells no edge from another",)
+    return ()
 
 
 def _faithfulness(
@@ -91,28 +98,26 @@ def _faithfulness(
     model, empty, *means = circuit_metrics(problem, pairs, circuits)
     anchors = Anchors(model, empty)
     measures = {
-        "metric-model": Measure(value=model, direction="higher", of=f"{len(pairs)} prompts"),
-        "metric-empty": Measure(value=empty, direction="lower", of=f"{len(pairs)} prompts"),
+        "metric-model": measure("metric-model", model, of=f"{len(pairs)} prompts"),
+        "metric-empty": measure("metric-empty", empty, of=f"{len(pairs)} prompts"),
     }
-    names = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
     if not anchors.valid:
         note = "invalid-anchor: the ablation moves the metric by less than 5 %, so faithfulness has no meaning"
-        absent = {name: Measure(value=None, direction="lower", note=note) for name in names}
-        return measures | absent, {}
+        return measures | {name: measure(name, None, note=note) for name in _OF_FAITHFULNESS}, {}
     shares = [count / n_edges for count in counts]
     values = [anchors.faithfulness(m) for m in means]
     strong, complement, signed = (values[i * len(counts) : (i + 1) * len(counts)] for i in range(3))
     area, at_mib = areas(shares, strong), [i for i, count in enumerate(counts) if count in mib_counts(n_edges)]
     mib = areas([shares[i] for i in at_mib], [strong[i] for i in at_mib])
     of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
-    measures["cmd"] = Measure(value=area.deviation, direction="lower", oracle=0.0, of=of)
-    measures["cmd-mib"] = Measure(value=mib.deviation, direction="lower", oracle=0.0, of=f"{len(at_mib)} circuits")
+    measures["cmd"] = measure("cmd", area.deviation, of=of)
+    measures["cmd-mib"] = measure("cmd-mib", mib.deviation, of=f"{len(at_mib)} circuits")
     by_signed = areas(shares, signed)
-    measures["cpr"] = Measure(value=by_signed.raw, direction="higher", of=of, note="unbounded; can be gamed")
-    measures["cpr-clipped"] = Measure(value=by_signed.clipped, direction="higher", oracle=1.0, of=of)
+    measures["cpr"] = measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed")
+    measures["cpr-clipped"] = measure("cpr-clipped", by_signed.clipped, of=of)
     # areas() integrates |1 - f|; completeness is the area of |f| of the complement.
     rest = areas(shares, [1 - f for f in complement])
-    measures["completeness"] = Measure(value=rest.deviation, direction="lower", oracle=0.0, of=of)
+    measures["completeness"] = measure("completeness", rest.deviation, of=of)
     curves = {}
     for name, y in (("faithfulness", strong), ("faithfulness-signed", signed), ("completeness", complement)):
         curves[name] = Curve(x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness")

@@ -200,11 +200,12 @@ def task_info(task: Task, problem: CircuitProblem | None = None, truths: tuple[T
 
 
 def _cost(cost: Cost, prompts: int, seconds: float, peak: int | None) -> CostRecord:
+    forward, backward = (cost.forward_sequences, cost.backward_sequences) if cost.known else (None, None)
     return CostRecord(
-        forwards=cost.forward_sequences / prompts,
-        backwards=cost.backward_sequences / prompts,
-        forward_sequences=cost.forward_sequences,
-        backward_sequences=cost.backward_sequences,
+        forwards=None if forward is None else forward / prompts,
+        backwards=None if backward is None else backward / prompts,
+        forward_sequences=forward,
+        backward_sequences=backward,
         prompts=prompts,
         wall_seconds=seconds,
         evaluation_seconds=0.0,

@@ -1,0 +1,168 @@
+"""What no record may say: whoever reads one refuses it, in one sentence that names the file and the field."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mechboard.errors import RecordError
+from mechboard.leaderboard.board import Board
+from mechboard.leaderboard.site import to_csv, to_json
+from mechboard.protocols import Suite
+from mechboard.records import Cell, Record, parse
+from mechboard.store import Store
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+PATH = Path("eap-ig") / "compiled-redundant@v1" / "data-0" / "seed-0.json"
+DONE = (REFERENCE / PATH).read_text()
+AUC = "auc[compiled-redundant:program]"
+
+
+def changed(place, value):
+    """The text of a true record with one value changed (removed if `value` is None)."""
+    data = json.loads(DONE)
+    part = data
+    for key in place[:-1]:
+        part = part[key]
+    if value is None:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    return json.dumps(data)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+LIES = [
+    (("measures", AUC, "value"), NAN, "finite number"),
+    (("measures", AUC, "value"), INFINITE, "finite number"),
+    (("measures", AUC, "value"), 7.5, r"is 7.5; valid: 0 to 1"),
+    (("measures", AUC, "value"), "0.9", "valid number"),
+    (("measures", AUC, "chance"), 0.8, r"has chance 0.8; valid: 0.5"),
+    (("measures", AUC, "oracle"), 0.6, r"has oracle 0.6; valid: 1.0"),
+    (("measures", AUC, "oracle"), 0.5, "oracle 0.5 is not better than chance 0.5"),
+    (("measures", "cmd", "direction"), "higher", "cmd has direction 'higher'; valid: 'lower'"),
+    (("measures", "cmd", "value"), -1.0, "cmd is -1; valid: 0 or more"),
+    (("measures", "cpr", "value"), -INFINITE, "finite number"),
+    (("measures", AUC), None, "headline .* is not among the measures"),
+    (("headline",), "accuracy", "headline 'accuracy' is not among the measures"),
+    (("status",), "failed", "a cell that is failed has an error and no measures"),
+    (("status",), "splendid", "status"),
+    (("cost",), None, "a cell that is done has a cost"),
+    (("evaluation_id",), {}, "evaluation_id"),
+    (("error",), {"type": "E", "message": "m", "traceback": "t"}, "and no error"),
+    (("cell", "seed"), 10**30, "cell.seed: .* less than"),
+    (("cell", "seed"), -1, "cell.seed: .* greater than"),
+    (("cell", "seed"), True, "cell.seed: .* integer"),
+    (("cell", "data_seed"), 10**30, "cell.data_seed"),
+    (("cell", "task_version"), 0, "cell.task_version"),
+    (("cell", "label"), "the-best", "cell: label 'the-best' and slug 'eap-ig' are not those of 'eap-ig'"),
+    (("cell", "slug"), "../..", "slug '../..' are not those"),
+    (("cell", "label"), "eap-ig[steps=9]", "are not those"),
+    (("cell", "parameters"), {"steps": NAN}, "cell.parameters"),
+    (("curves", "faithfulness", "y"), [0.5], r"curves.faithfulness: a curve has \d+ x and 1 y"),
+    (("curves", "faithfulness", "x"), [], "at least 1"),
+    (("circuit", 0, "score"), NAN, "circuit.0.score"),
+    (("cost", "forwards"), -2.0, "cost.forwards"),
+    (("cost", "forwards"), INFINITE, "cost.forwards"),
+    (("cost", "prompts"), 0, "cost.prompts"),
+    (("task", "graph", "n_layers"), 10**9, "task.graph.n_layers"),
+    (("task", "ranked"), "yes", "task.ranked"),
+    (("schema_version",), True, "schema_version True; valid: 1"),
+    (("extra",), 1, "extra"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), LIES, ids=lambda v: str(v)[:40])
+def test_a_record_that_cannot_be_true_is_refused_with_its_file_and_field(place, value, said):
+    with pytest.raises(RecordError, match=f"(?s)'somewhere.json' .*{said}") as refused:
+        parse(changed(place, value), "somewhere.json")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{", '{"schema_version": 1}'])
+def test_what_is_no_record_is_refused_and_nothing_else_happens(text):
+    with pytest.raises(RecordError, match="somewhere.json"):
+        parse(text, "somewhere.json")
+
+
+def test_every_committed_record_is_true():
+    found = [record for _, record in Store(REFERENCE).records()]
+    assert len(found) > 400
+    assert not [str(r) for r in found if isinstance(r, RecordError)]
+
+
+def test_a_failed_record_needs_its_error_and_may_not_have_measures():
+    data = json.loads(DONE) | {"status": "crashed", "error": {"type": "E", "message": "m", "traceback": "t"}}
+    with pytest.raises(RecordError, match="crashed has an error and no measures"):
+        parse(json.dumps(data), "x.json")
+    data |= {"measures": {}, "headline": None}
+    assert parse(json.dumps(data), "x.json").status == "crashed"
+    del data["error"]
+    with pytest.raises(RecordError, match="crashed has an error"):
+        parse(json.dumps(data), "x.json")
+
+
+def test_a_measure_of_a_third_party_keeps_what_its_scorer_says():
+    own = {"value": 7.5, "direction": "lower", "chance": 9.0, "oracle": 1.0}
+    assert parse(changed(("measures", "their-own"), own), "x.json").measures["their-own"].value == 7.5
+
+
+def test_a_record_in_the_place_of_another_cell_is_refused(tmp_path):
+    store = Store(tmp_path)
+    for slug, seed in (("eap-ig", 0), ("eap-ig", 1), ("eap", 0)):
+        path = tmp_path / slug / PATH.parts[1] / PATH.parts[2] / f"seed-{seed}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(DONE)
+    found = {str(path.relative_to(tmp_path)): record for path, record in store.records()}
+    assert isinstance(found.pop(str(PATH)), Record)
+    for record in found.values():
+        assert isinstance(record, RecordError)
+        assert "holds the record of another cell, 'eap-ig x compiled-redundant@v1 data-0 seed-0'" in str(record)
+    cell = parse(DONE, "x").cell.model_copy(update={"seed": 1})
+    with pytest.raises(RecordError, match="of another cell"):
+        store.read(cell)
+
+
+@pytest.mark.parametrize(
+    ("label", "slug", "parameters"),
+    [
+        ("m", "m", {"a": 1}),
+        ("m[a=2]", "m+a=2", {"a": 2, "b": "x"}),
+        ("m[a=2,b=x,y]", "m+a=2+b=x,y", {"b": "x,y", "a": 2}),
+        ("m[a=10]", "m+a=10", {"a": 10}),
+        ("m[a=(1, 2)]", "m+a=(1, 2)", {"a": [1, 2]}),
+        ("m[a=1e-05]", "m+a=1e-05", {"a": 1e-5}),
+    ],
+)
+def test_labels_that_the_harness_writes_are_accepted(label, slug, parameters):
+    Cell(method="m", label=label, slug=slug, parameters=parameters, parameters_passed={}, task="t", task_version=1,
+         data_seed=0, seed=2**63 - 1)  # fmt: skip
+
+
+def test_downloads_are_strict_json_and_an_unknown_cost_is_not_zero():
+    known = parse(DONE, "x")
+    unknown = parse(changed(("cost",), json.loads(DONE)["cost"] | {"forwards": None, "backwards": None}), "x")
+    assert known.cost.passes > 0
+    assert unknown.cost.passes is None
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    documents = json.loads(to_json([known, unknown]), parse_constant=refuse)["records"]
+    assert documents[1]["cost"]["forwards"] is None
+    assert to_csv([unknown]).splitlines()[1].endswith(",,")
+
+
+def test_a_method_whose_cost_is_unknown_is_named_and_not_drawn_as_free():
+    records = [r for _, r in Store(REFERENCE).records() if r.cell.task == "compiled-redundant"]
+    suite = Suite(name="s", version=1, summary="", tasks=("compiled-redundant",))
+    hidden = [
+        r.model_copy(update={"cost": r.cost.model_copy(update={"forwards": None})})
+        if (r.cell.method, r.cell.data_seed) == ("eap", 1)
+        else r
+        for r in records
+    ]
+    drawn = {label for label, _, _ in Board.of(records, suite).cost_and_quality()}
+    board = Board.of(hidden, suite)
+    assert {label for label, _, _ in board.cost_and_quality()} == drawn - {"eap"}
+    assert board.of_unknown_cost == ["eap"]
