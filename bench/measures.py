@@ -10,8 +10,9 @@ auc         any name without brackets that the record lacks: it stands for the o
 The default list is the shortest on which a wrong method cannot hide. Most headlines (AUC) and CMD rank edges by
 |score|, so a flipped sign moves neither; CPR ranks signed scores and correlation reads them as they are, which also
 shows small shifts that change no rank. Clipped CPR, since raw CPR is unbounded and a tolerance must mean the same
-everywhere. Passes, since an answer that costs a hundred times more is worse. The default tolerance lies far above what
-rounding does and under the mildest of the mistakes that `tests/test_gate_catches.py` makes.
+everywhere. Passes, since an answer that costs a hundred times more is worse. The default tolerance lies between what
+rounding does (ten refactors of EAP moved no measure of an embedded task by more than 3e-7) and the mildest mistake of
+`tests/test_gate_catches.py` (5e-4, batches that weigh too much).
 """
 
 from __future__ import annotations
