@@ -92,7 +92,9 @@ def _comment(tmp_path, *, pull_request, existing, table="**a table** ❌"):
         "BRANCH": "them:$(touch owned)",
         "COMMIT": "abc",
     }
-    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True
+    )
     assert not (tmp_path / "owned").exists()
     body = tmp_path / "body.md"
     return (tmp_path / "calls").read_text().splitlines(), body.read_text() if body.exists() else None

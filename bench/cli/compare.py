@@ -15,12 +15,19 @@ from mechboard.records import Record
 from mechboard.store import Store, read_record
 
 
-@click.command("compare")
+_EXAMPLES = """\b
+Examples:
+  bench compare results/reference results/local
+  bench compare old new --measure auc:0.01,cmd:0.02 --measure passes:+20%
+"""
+
+
+@click.command("compare", epilog=_EXAMPLES)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("head", type=click.Path(path_type=Path))
 @comparison_options
 def command(base: Path, head: Path, **flags: Any) -> int:
-    r"""Is HEAD worse than BASE? Both are results folders, or both are record files.
+    """Is HEAD worse than BASE? Both are results folders, or both are record files.
 
     Each method is compared with itself on each task, over all of its seeds, in the same direction as BASE: a CMD that
     falls is better, an AUC that falls is worse. A change within the tolerance is the same; one that BASE's own seeds
@@ -28,10 +35,6 @@ def command(base: Path, head: Path, **flags: Any) -> int:
 
     Exits 0 if nothing is worse; 1 if a measure is worse, a cell newly fails, is missing in HEAD, or can no longer be
     compared; 2 if a flag is wrong; 4 if no cell could be compared.
-
-    \b
-    bench compare results/reference results/local
-    bench compare old new --measure auc:0.01,cmd:0.02 --measure passes:+20%
     """
     wanted = wanted_measures(flags)
     (old, unread_old), (new, unread_new) = _records(base), _records(head)

@@ -15,7 +15,14 @@ from mechboard.store import default_results
 from mechboard.trees import Repository
 
 
-@click.command("gate")
+_EXAMPLES = """\b
+Examples:
+  bench gate --method my-method --task embedded
+  bench gate --base v1.2 --method 'eap*' --task 'compiled-*' --measure auc:0.01 --format markdown
+"""
+
+
+@click.command("gate", epilog=_EXAMPLES)
 @click.option("--base", default="origin/main", show_default=True, help="Branch, tag or commit to compare with.")
 @click.option("--method", required=True, help="Names, globs, comma lists or `all`, as for `bench run`.")
 @click.option("--task", required=True, help="Names, globs, suites, comma lists or `all`, as for `bench run`.")
@@ -27,7 +34,7 @@ from mechboard.trees import Repository
               help="Records go to DIR/base and DIR/head [default: gate/ in the folder of `bench run`].")  # fmt: skip
 @comparison_options
 def command(base: str, method: str, task: str, parameters: tuple[str, ...], **flags: Any) -> int:
-    r"""Did my branch make it worse? Run this in the repository of your method, or in a clone of mechboard.
+    """Did my branch make it worse? Run this in the repository of your method, or in a clone of mechboard.
 
     Runs the same cells twice: with the code where your branch left --base, and with your working tree as it stands,
     uncommitted changes included; then compares as `bench compare` does. Your clone and this environment stay as they
@@ -35,10 +42,6 @@ def command(base: str, method: str, task: str, parameters: tuple[str, ...], **fl
 
     Exits 0 if nothing is worse; 1 if a measure is worse, a cell newly fails, is missing in HEAD, or can no longer be
     compared; 2 if a side cannot be installed or run; 4 if no cell could be compared.
-
-    \b
-    bench gate --method my-method --task embedded
-    bench gate --base v1.2 --method 'eap*' --task 'compiled-*' --measure auc:0.01 --format markdown
     """
     wanted = wanted_measures(flags)
     results = (flags["results"] or default_results() / "gate").resolve()
