@@ -14,7 +14,6 @@ from mechboard.measures import check_names
 from mechboard.records import Record
 from mechboard.store import Store, read_record
 
-
 _EXAMPLES = """\b
 Examples:
   bench compare results/reference results/local

@@ -14,7 +14,6 @@ from mechboard.measures import check_names
 from mechboard.store import default_results
 from mechboard.trees import Repository
 
-
 _EXAMPLES = """\b
 Examples:
   bench gate --method my-method --task embedded
