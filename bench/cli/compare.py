@@ -1,59 +1,55 @@
-"""`bench compare BASE HEAD`: a verdict per cell, and exit code 1 on a regression."""
+"""`bench compare BASE HEAD`: a verdict per cell and measure, and exit code 1 if HEAD is worse."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import json_option
+from mechboard.cli.comparison import comparison_options, conclude, wanted_measures
+from mechboard.compare import Verdict, compare, unreadable
+from mechboard.errors import RecordError
+from mechboard.measures import check_names
+from mechboard.records import Record
+from mechboard.store import Store, read_record
 
-if TYPE_CHECKING:
-    from mechboard.records import Record
+_EXAMPLES = """\b
+Examples:
+  bench compare results/reference results/local
+  bench compare old new --measure auc:0.01,cmd:0.02 --measure passes:+20%
+"""
 
 
-@click.command("compare")
+@click.command("compare", epilog=_EXAMPLES)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("head", type=click.Path(path_type=Path))
-@click.option("--tolerance", default=1e-6, show_default=True, type=click.FloatRange(0),
-              help="Largest drop of a headline that counts as the same.")  # fmt: skip
-@json_option
-def command(base: Path, head: Path, tolerance: float, as_json: bool) -> int:
-    """Compare the records of two results folders (or two record files), cell by cell.
+@comparison_options
+def command(base: Path, head: Path, **flags: Any) -> int:
+    """Is HEAD worse than BASE? Both are results folders, or both are record files.
 
-    Exits 1 if a headline drops by more than the tolerance or a cell newly fails, 4 if no cell can be compared.
+    Each method is compared with itself on each task, over all of its seeds, in the same direction as BASE: a CMD that
+    falls is better, an AUC that falls is worse. A change within the tolerance is the same; one that BASE's own seeds
+    could have made is "inside the noise" (only for methods that draw, from five seeds on).
+
+    Exits 0 if nothing is worse; 1 if a measure is worse, a cell newly fails, is missing in HEAD, or can no longer be
+    compared; 2 if a flag is wrong; 4 if no cell could be compared.
     """
-    from mechboard.compare import FAILING_VERDICTS, compare
-
-    verdicts = compare(_records(base), _records(head), tolerance=tolerance)
-    counts = Counter(v.verdict for v in verdicts)
-    if as_json:
-        click.echo(json.dumps({"counts": counts, "cells": [asdict(v) for v in verdicts]}, indent=1))
-    else:
-        for v in verdicts:
-            numbers = "" if v.change is None else f"  {v.headline} {v.base:.4f} -> {v.head:.4f} ({v.change:+.4f})"
-            click.echo(f"{v.verdict:<14} {v.label} x {v.task} data-{v.data_seed} seed-{v.seed}{numbers}")
-        click.echo(", ".join(f"{n} {verdict}" for verdict, n in counts.items()) or "no records")
-    if FAILING_VERDICTS & set(counts):
-        return cli.REGRESSION
-    return cli.OK if {"better", "same", "mended"} & set(counts) else cli.NOTHING
+    wanted = wanted_measures(flags)
+    (old, unread_old), (new, unread_new) = _records(base), _records(head)
+    check_names(wanted, [*old, *new])
+    return conclude([*unread_old, *unread_new, *compare(old, new, wanted)], flags)
 
 
-def _records(path: Path) -> list[Record]:
-    from mechboard.errors import RecordError
-    from mechboard.store import Store, read_record
-
+def _records(path: Path) -> tuple[list[Record], list[Verdict]]:
+    """The records of a folder or file, and a verdict on each that cannot be read."""
     if path.is_file():
-        return [read_record(path)]
+        return [read_record(path)], []
     found: list[Record] = []
-    for _, record in Store(path).records():
+    unread: list[Verdict] = []
+    for place, record in Store(path).records():
         if isinstance(record, RecordError):
-            click.echo(f"note: {record}", err=True)
+            unread.append(unreadable(place, record))
         else:
             found.append(record)
-    return found
+    return found, unread
