@@ -42,7 +42,8 @@ def pack(answer: Answer) -> bytes:
         "provenance": answer.provenance.model_dump_json(),
         "scores": _hash(scores),
     }
-    return save({"scores": scores}, metadata=about)
+    packed: bytes = save({"scores": scores}, metadata=about)
+    return packed
 
 
 def unpack(content: bytes) -> Answer:

@@ -13,9 +13,9 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from mechboard.errors import RecordError
+from mechboard.files import write_atomically
 from mechboard.plan import Plan
 from mechboard.records import Cell
-from mechboard.files import write_atomically
 from mechboard.store import RUNS, Store
 
 

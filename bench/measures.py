@@ -103,7 +103,9 @@ def measure_of(record: Record, name: str) -> MeasureRecord | None:
         return record.measures.get(name)
     if record.cost is None:
         return None
-    return MeasureRecord(value=record.cost.forwards + record.cost.backwards, direction="lower")
+    forwards, backwards = record.cost.forwards, record.cost.backwards
+    known = None if forwards is None or backwards is None else forwards + backwards
+    return MeasureRecord(value=known, direction="lower")
 
 
 def check_names(wanted: Iterable[Wanted], records: Sequence[Record]) -> None:

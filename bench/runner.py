@@ -1,7 +1,6 @@
-"""Runs a plan: what is there with the same identity is kept, the rest is solved and scored, and every record is on disk
-the moment its cell ends.
+"""Runs a plan: what is there with the same identity is kept, the rest is solved and scored.
 
-A cell that fails fails alone. A kept answer whose scorer has changed, or whose scoring failed, is scored again without
+Every record is on disk the moment its cell ends. A cell that fails fails alone. A kept answer whose scorer has changed, or whose scoring failed, is scored again without
 running the method. Where a cell is solved is the executor's affair (`workers`): only this module writes.
 """
 
@@ -113,9 +112,9 @@ class Runner:
                     ended += 1
                     yield self._tell(self._end(event, under_way), ended, total)
         except KeyboardInterrupt as error:
-            for begun in under_way.values():
-                if begun.replaces is None or begun.replaces.status != "done":
-                    self._write_failure(begun.record, Failure("interrupted", _interrupted(error)))
+            for interrupted in under_way.values():
+                if interrupted.replaces is None or interrupted.replaces.status != "done":
+                    self._write_failure(interrupted.record, Failure("interrupted", _interrupted(error)))
             raise
 
     def pending(self, plan: Plan) -> bool:

@@ -1,7 +1,6 @@
-"""Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`; beside them what the method answered
-(`.safetensors`) and what it printed (`.log`).
+"""Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`.
 
-Every file is written whole or not at all, the moment its cell ends. A folder that holds a file named READ_ONLY is never
+Beside each stand what the method answered (`.safetensors`) and what it printed (`.log`). Every file is written whole or not at all, the moment its cell ends. A folder that holds a file named READ_ONLY is never
 written to.
 """
 

@@ -27,8 +27,8 @@ import time
 import torch
 from torch import Tensor
 
-from mechboard.hashing import sha256
 from mechboard.ground_truth.mini import effects, model
+from mechboard.hashing import sha256
 from mechboard.methods.activation_patching import edge_drops
 from mechboard.metrics.circuit import circuit_metrics
 from mechboard.protocols import CircuitProblem

@@ -15,12 +15,12 @@ from unicodedata import normalize
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mechboard import __version__
+from mechboard.files import write_atomically
 from mechboard.leaderboard.board import Board, Group
 from mechboard.leaderboard.picture import circuit_svg
 from mechboard.leaderboard.plots import curves_svg, scatter_svg
 from mechboard.protocols import Suite
 from mechboard.records import MeasureRecord, Record, TaskInfo
-from mechboard.files import write_atomically
 
 _ACCENTS = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308"}
 _CSV_COLUMNS = (

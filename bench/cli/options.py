@@ -15,7 +15,7 @@ from mechboard.registry import Registry
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Scaled(click.ParamType):
+class _Scaled(click.ParamType):  # type: ignore[type-arg]  # generic only in later versions of click
     """A number with a unit behind it, such as 15m or 4GB; without one, the smallest unit."""
 
     def __init__(self, name: str, units: dict[str, float], example: str) -> None:

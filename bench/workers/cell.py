@@ -171,7 +171,7 @@ def fingerprint(problem: CircuitProblem) -> str:
     hashed = hashlib.sha256()
     for tensor in problem.tensors():
         hashed.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return hashed.hexdigest()
 
 
