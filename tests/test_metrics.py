@@ -105,6 +105,17 @@ def compiled():
     return task, problem, task.pairs(0, part="evaluation", n=32)
 
 
+@pytest.fixture
+def quick(compiled, monkeypatch):
+    """The same problem, but its metric is the number of true edges that a circuit keeps, and no model is run."""
+    task, problem, _ = compiled
+    truth = task.truths(problem)[0].edges
+    monkeypatch.setattr(
+        "mechboard.metrics.circuit.circuit_metrics", lambda problem, pairs, sets: [float(truth[s].sum()) for s in sets]
+    )
+    return compiled
+
+
 def test_the_known_circuit_is_faithful_and_its_complement_is_not(compiled):
     task, problem, pairs = compiled
     truth = task.truths(problem)[0].edges
@@ -144,8 +155,8 @@ def test_an_invalid_anchor_gives_no_numbers_but_says_why(compiled):
     assert result.measures[result.headline].value is not None
 
 
-def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
-    task, problem, pairs = compiled
+def test_rounding_noise_below_the_resolution_does_not_decide_an_order(quick):
+    task, problem, pairs = quick
     truth = task.truths(problem)[0]
     scores = torch.where(truth.edges, 0.0, torch.rand(370) * 1e-9)
     scores[0] = 1.0
@@ -155,8 +166,8 @@ def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
     assert coarse.measures[coarse.headline].value == pytest.approx(0.5, abs=0.05)
 
 
-def test_coverage_is_stated(compiled):
-    _, problem, pairs = compiled
+def test_coverage_is_stated(quick):
+    _, problem, pairs = quick
     scores = torch.randn(370)
     scores[:70] = float("nan")
     result = evaluate_edges(problem, scores, pairs, ())
@@ -164,16 +175,16 @@ def test_coverage_is_stated(compiled):
     assert result.measures["coverage"].of == "300 / 370 edges"
 
 
-def test_a_second_truth_gets_its_own_auc(compiled):
-    task, problem, pairs = compiled
+def test_a_second_truth_gets_its_own_auc(quick):
+    task, problem, pairs = quick
     truth = task.truths(problem)[0]
     other = Truth(name="other:set", edges=~truth.edges, source="the complement")
     result = evaluate_edges(problem, truth.edges.float(), pairs, (truth, other))
     assert result.measures["auc[other:set]"].value == 0.0
 
 
-def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(compiled):
-    task, problem, pairs = compiled
+def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(quick):
+    task, problem, pairs = quick
     truth = replace(task.truths(problem)[0], effects=torch.randn(370))
     name = f"correlation[{truth.name}]"
     assert evaluate_edges(problem, 3 * truth.effects, pairs, (truth,)).measures[name].value == pytest.approx(1.0)
