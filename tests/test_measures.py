@@ -149,6 +149,13 @@ def test_the_resolution_is_a_share_of_the_strongest_score_and_includes_its_end(s
     assert [e.found for e in tied.circuit] == [True, False]
 
 
+def test_an_edge_without_a_score_makes_no_other_edge_small(small):
+    scores = torch.full((small.n,), 1e-3)
+    scores[0], scores[1] = 2e-3, NAN
+    auc = small.evaluate(scores, truth_of(torch.arange(small.n) < 1), resolution=1e-2).measures["auc[t:set]"]
+    assert auc.value == 1.0
+
+
 # -- what stands beside the numbers --------------------------------------------------------------
 
 MEASURES = {
@@ -242,14 +249,15 @@ def test_the_circuit_has_the_size_of_the_known_one_and_then_what_it_missed(small
     scores = torch.zeros(small.n)
     scores[[3, 5, 7, 9]] = torch.tensor([1.0, -4.0, 3.0, 2.0])
     known = torch.zeros(small.n, dtype=torch.bool)
-    known[[5, 9, 11]] = True
+    known[[3, 5, 11]] = True
     scores[11] = NAN
     rows = [(e.name, e.score, e.found, e.known) for e in found_circuit(small.problem, scores, known)]
     names = small.problem.graph.edges
     assert rows == [
         (names[5], -4.0, True, True),
         (names[7], 3.0, True, False),
-        (names[9], 2.0, True, True),
+        (names[9], 2.0, True, False),
+        (names[3], 1.0, False, True),
         (names[11], None, False, True),
     ]
 
