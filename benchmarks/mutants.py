@@ -10,10 +10,10 @@ The working tree is only read: every job has a copy of it made of links, in whic
 Tests run in forks of a process that has imported torch and the like. What no test can tell from the original is listed
 with its reason in `mutants.equivalent.toml`; an entry that matches no mutant any more is an error.
 
-One to three seconds for a killed mutant, as long as its tests for one that survives: six minutes for `bench/metrics`
-on one core. mutmut 3 and cosmic-ray were tried: mutmut takes modules for what their path says, so with
-a package that has another name than its folder it finds no test for any mutant, imports too early for the shapes to be
-checked, and skips whatever is decorated; cosmic-ray edits the working tree and starts a new interpreter each time.
+A killed mutant costs one to three seconds, one that survives as long as its tests. Why not a known tool: mutmut 3 takes
+a module's name from its path, so in a package that is called otherwise than its folder no mutant meets a test; it
+imports before the shapes of annotations can be watched, and leaves out what is decorated. cosmic-ray writes the mutant
+into the working tree and starts an interpreter for each.
 """
 
 from __future__ import annotations
@@ -212,6 +212,7 @@ def _chosen(files: list[str], sample: int | None, seed: int) -> tuple[list[Mutat
 def run(files: list[str], *, sample: int | None, seed: int, jobs: int) -> int:
     """Try the mutants of some files and print what survives; the number of survivors."""
     chosen, equivalent = _chosen(files, sample, seed)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_WARM)
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary, ThreadPoolExecutor(jobs) as pool:
         trees: SimpleQueue[Tree] = SimpleQueue()
         for job in range(jobs):
@@ -271,7 +272,6 @@ def main() -> None:
     if not files:
         parser.error(f"no tests are known for these files; valid: {', '.join(known)}")
     os.environ["OMP_NUM_THREADS"] = "1"
-    multiprocessing.get_context("forkserver").set_forkserver_preload(_WARM)
     raise SystemExit(1 if run(files, sample=arguments.sample, seed=arguments.seed, jobs=arguments.jobs) else 0)
 
 
