@@ -158,13 +158,13 @@ def test_only_the_newest_version_of_a_task_counts():
 
 
 def test_a_table_has_the_best_first_failures_last_and_ties_by_name():
-    rows = {"c": 0.7, "a": 0.7, "worst": 0.5, "lost": None, "best": 0.9}
+    rows = {"c": 0.7, "a": 0.7, "worst": 0.5, "lost": None, "failed": None, "best": 0.9}
     found = board(*(record(v, label=m) for m, v in rows.items()))
-    assert [label for label, _ in found.of_task("t")] == ["best", "a", "c", "worst", "lost"]
+    assert [label for label, _ in found.of_task("t")] == ["best", "a", "c", "worst", "failed", "lost"]
 
 
 def test_where_lower_is_better_the_lowest_is_first():
-    rows = {"worst": 0.9, "best": 0.1, "middle": 0.5, "lost": None}
+    rows = {"worst": 5.0, "best": 0.1, "middle": 0.5, "lost": None}
     found = board(*(record(v, label=m, anchors=CMD) for m, v in rows.items()))
     assert [label for label, _ in found.of_task("t")] == ["best", "middle", "worst", "lost"]
 
@@ -213,6 +213,13 @@ def test_ranked_methods_stand_first_then_whole_references_then_partial_ones():
     assert {s.label for s in found if s.partial} == {"few", "some"}
 
 
+def test_a_better_range_of_ranks_stands_before_a_higher_score():
+    rows = of_methods({"erratic": [1.0, 0.6, 1.0], "steady": [0.85] * 3, "low": [0.8] * 3})
+    found = board(*rows, tasks=TASKS).standings
+    assert [(s.label, s.rank) for s in found] == [("steady", (1, 2)), ("erratic", (1, 3)), ("low", (2, 3))]
+    assert found[1].score > found[0].score
+
+
 def test_within_a_shared_rank_the_higher_score_stands_first():
     found = board(*of_methods({"a": [0.6, 0.9, 0.6], "b": [0.9, 0.7, 0.9]}), tasks=TASKS).standings
     assert [(s.label, s.rank) for s in found] == [("b", (1, 2)), ("a", (1, 2))]
@@ -225,6 +232,11 @@ def test_a_failure_on_one_task_is_marked_and_costs_its_share():
     assert found["a"].imputed
     assert not found["b"].imputed
     assert found["a"].rank == (1, 2)
+
+
+def test_a_method_that_always_fails_ranks_below_one_that_finds_something():
+    found = board(*of_methods({"a": [None] * 3, "b": [0.6] * 3}), tasks=TASKS).standings
+    assert [(s.label, s.score, s.rank) for s in found] == [("b", pytest.approx(0.2), (1, 1)), ("a", 0.0, (2, 2))]
 
 
 def test_a_method_with_no_task_of_the_suite_is_a_reference_if_it_says_so_elsewhere():
