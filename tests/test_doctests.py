@@ -5,12 +5,12 @@ import pkgutil
 import pytest
 
 PACKAGES = ["mechboard", *(f"mechboard.{name}" for name in ("methods", "tasks", "ground_truth", "leaderboard"))]
-MODULES = [
+MODULES = sorted({
     module.name
     for package in PACKAGES
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
     if not module.name.endswith("__main__")
-]
+})  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -53,6 +54,28 @@ def test_a_truth_without_edges_is_refused():
         roc(torch.rand(3), torch.zeros(3, dtype=torch.bool))
 
 
+def test_a_picture_of_the_curve_has_the_points_where_it_turns_and_its_ends():
+    truth = torch.tensor([True, True, False, True, False, False, True, False])
+    curve = roc(torch.arange(8, 0, -1.0), truth)
+    assert curve.points == ((0, 0), (0, 0.5), (0.25, 0.5), (0.25, 0.75), (0.75, 0.75), (0.75, 1.0), (1.0, 1.0))
+    diagonal = roc(torch.tensor([4.0, 4.0, 3.0, 3.0, 1.0, 1.0]), torch.tensor([True, False] * 3))
+    assert diagonal.points == ((0, 0), (1, 1))
+    bent = roc(torch.tensor([2.0, 2.0, 2.0, 1.0, 1.0, 1.0]), torch.tensor([True, True, False, True, False, False]))
+    assert bent.points == ((0, 0), (pytest.approx(1 / 3), pytest.approx(2 / 3)), (1, 1))
+
+
+def test_a_signed_curve_ranks_by_the_score_itself():
+    truth = torch.tensor([True, False, False])
+    scores = torch.tensor([1.0, -3.0, 0.5])
+    assert roc(scores, truth, signed=True).trapezoid == 1.0
+    assert roc(scores, truth).trapezoid == 0.5
+
+
+def test_a_truth_of_all_edges_is_refused():
+    with pytest.raises(UsageError, match="3 of 3 edges has no ROC"):
+        roc(torch.rand(3), torch.ones(3, dtype=torch.bool))
+
+
 def test_random_scores_have_mean_auc_one_half():
     generator = torch.Generator().manual_seed(0)
     truth = torch.arange(400) < 14
@@ -69,10 +92,13 @@ def test_the_oracle_has_auc_one():
 
 def test_counts_cover_mibs_percentages_and_every_count_on_small_graphs():
     assert edge_counts(150) == list(range(1, 151))
+    assert edge_counts(200) == list(range(1, 201))
+    assert len(edge_counts(201)) < 40
     counts = edge_counts(32_491)
     assert set(mib_counts(32_491)) <= set(counts)
     assert mib_counts(32_491) == [32, 65, 162, 325, 650, 1625, 3249, 6498, 16246, 32491]
     assert counts == sorted(set(counts))
+    assert set(counts) == {*mib_counts(32_491), *np.geomspace(1, 32_491, 20).round().astype(int).tolist()}
     assert counts[0] == 1
 
 
@@ -96,6 +122,15 @@ def test_an_ablation_that_hardly_moves_the_metric_is_an_invalid_anchor():
     assert not Anchors(model=10.0, empty=9.6).valid
     assert Anchors(model=10.0, empty=9.4).valid
     assert not Anchors(model=0.0, empty=0.0).valid
+    assert Anchors(model=100.0, empty=95.0).valid  # the threshold itself
+    assert not Anchors(model=-10.0, empty=-9.6).valid
+    assert Anchors(model=-10.0, empty=-9.4).valid
+    assert Anchors(model=1.0, empty=30.0).valid
+
+
+def test_a_circuit_keeps_the_share_of_the_way_from_nothing_to_the_model():
+    assert Anchors(model=6.0, empty=2.0).faithfulness(3.0) == 0.25
+    assert Anchors(model=-6.0, empty=-2.0).faithfulness(-7.0) == 1.25
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +139,17 @@ def compiled():
 
     problem = task.load(0, "cpu")
     return task, problem, task.pairs(0, part="evaluation", n=32)
+
+
+@pytest.fixture
+def quick(compiled, monkeypatch):
+    """The same problem, but its metric is the number of true edges that a circuit keeps, and no model is run."""
+    task, problem, _ = compiled
+    truth = task.truths(problem)[0].edges
+    monkeypatch.setattr(
+        "mechboard.metrics.circuit.circuit_metrics", lambda problem, pairs, sets: [float(truth[s].sum()) for s in sets]
+    )
+    return compiled
 
 
 def test_the_known_circuit_is_faithful_and_its_complement_is_not(compiled):
@@ -121,6 +167,16 @@ def test_metrics_do_not_depend_on_batch_size(compiled):
     kept = task.truths(problem)[0].edges
     small = circuit_metrics(replace(problem, batch_size=5), pairs, [kept])
     assert small[0] == pytest.approx(circuit_metrics(problem, pairs, [kept])[0], abs=1e-6)
+
+
+def test_small_values_are_not_lost_among_large_ones(compiled):
+    _, problem, pairs = compiled
+    values = torch.ones(len(pairs))
+    values[0] = 2.0**24  # single precision can not add 1 to it
+    pairs = replace(pairs, targets={"value": values})
+    problem = replace(problem, batch_size=1, metric=lambda logits, pairs: pairs.targets["value"])
+    kept = torch.ones(problem.graph.n_edges, dtype=torch.bool)
+    assert circuit_metrics(problem, pairs, [kept]) == [(2**24 + len(pairs) - 1) / len(pairs)]
 
 
 def test_every_measure_of_the_oracle_is_at_its_best(compiled):
@@ -225,6 +281,10 @@ def test_a_headline_that_is_no_measure_is_refused():
 
 def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
     task, problem, pairs = compiled
+
+
+def test_rounding_noise_below_the_resolution_does_not_decide_an_order(quick):
+    task, problem, pairs = quick
     truth = task.truths(problem)[0]
     scores = torch.where(truth.edges, 0.0, torch.rand(370) * 1e-9)
     scores[0] = 1.0
@@ -234,8 +294,8 @@ def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
     assert coarse.measures[coarse.headline].value == pytest.approx(0.5, abs=0.05)
 
 
-def test_coverage_is_stated(compiled):
-    _, problem, pairs = compiled
+def test_coverage_is_stated(quick):
+    _, problem, pairs = quick
     scores = torch.randn(370)
     scores[:70] = float("nan")
     result = evaluate_edges(problem, scores, pairs, ())
@@ -243,16 +303,16 @@ def test_coverage_is_stated(compiled):
     assert result.measures["coverage"].of == "300 / 370 edges"
 
 
-def test_a_second_truth_gets_its_own_auc(compiled):
-    task, problem, pairs = compiled
+def test_a_second_truth_gets_its_own_auc(quick):
+    task, problem, pairs = quick
     truth = task.truths(problem)[0]
     other = Truth(name="other:set", edges=~truth.edges, source="the complement")
     result = evaluate_edges(problem, truth.edges.float(), pairs, (truth, other))
     assert result.measures["auc[other:set]"].value == 0.0
 
 
-def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(compiled):
-    task, problem, pairs = compiled
+def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(quick):
+    task, problem, pairs = quick
     truth = replace(task.truths(problem)[0], effects=torch.randn(370))
     name = f"correlation[{truth.name}]"
     assert evaluate_edges(problem, 3 * truth.effects, pairs, (truth,)).measures[name].value == pytest.approx(1.0)

@@ -209,6 +209,20 @@ def test_the_stored_effects_are_those_of_exact_patching(name):
         assert 5 <= int(truth.edges.sum()) < len(stored.edges) / 2, truth.name
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_the_headline_truth_is_every_edge_with_two_percent_of_the_behaviour(name):
+    task = Registry().load("task", name)
+    content = json.loads(effects.path(name, task.version).read_text())
+    whole = abs(content["about"]["model metric"] - content["about"]["empty metric"])
+    means = torch.tensor([mean for mean, _ in content["effects"].values()]).abs()
+    truths = task.truths(task.load(0, "cpu"))
+    assert [truth.name for truth in truths] == [f"{name}:exact-{share}%" for share in (2, 1, 5)]
+    for truth, share in zip(truths, (0.02, 0.01, 0.05), strict=True):
+        assert torch.equal(truth.edges, means >= share * whole), truth.name
+    assert len({int(truth.edges.sum()) for truth in truths}) == 3
+    assert [truth.effects is not None for truth in truths] == [True, False, False]
+
+
 def test_effects_that_were_measured_on_other_weights_are_refused():
     with pytest.raises(ModelError, match="were measured on weights .* and these are 000000000000"):
         effects.read_effects("ioi-mini", 1, "0" * 64)

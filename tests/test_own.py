@@ -72,6 +72,15 @@ def test_the_metric_reads_the_last_real_token_of_each_prompt(checkpoint, tmp_pat
         assert value.item() == pytest.approx(expected[tuple(prompt[:length].tolist())], abs=1e-4)
 
 
+def test_another_data_seed_discovers_on_other_pairs_and_the_same_one_on_the_same(checkpoint, tmp_path):
+    task = OwnTask(checkpoint, pairs_file(tmp_path, varied(40)))
+    first, again, other = (
+        {tuple(prompt) for prompt in task.load(seed, "cpu").pairs.clean.tolist()} for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert 0 < len(first & other) < len(first)
+
+
 def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path):
     task = OwnTask(checkpoint, pairs_file(tmp_path, varied()))
     halves = [{tuple(p) for p in task._half(0, half).clean.tolist()} for half in (0, 1)]

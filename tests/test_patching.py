@@ -28,6 +28,15 @@ def test_any_edge_set_equals_a_plain_rerun_with_those_edges_changed(family, shar
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_cell_that_is_no_edge_changes_nothing(family):
+    decoder, graph, pairs, ablated, _ = _setting(family)
+    edges = graph.dense(torch.rand(graph.n_edges, generator=torch.Generator().manual_seed(3)) < 0.4)
+    clean = decoder.embed(pairs.clean)
+    alone = run_patched(decoder, clean, ablated, edges)
+    assert torch.equal(run_patched(decoder, clean, ablated, edges | ~graph.valid), alone)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_single_edge_equals_a_plain_rerun_that_changes_it(family):
     decoder, graph, pairs, ablated, named = _setting(family)
     seen = set()

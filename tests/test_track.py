@@ -6,10 +6,11 @@ import struct
 import time
 
 import pytest
+from test_board import record
 from test_cli import CHEAP, bench  # noqa: F401
 from test_runner import Quiet, counted, drawn, run
 
-from mechboard.runner import Runner
+from mechboard.runner import Outcome, Runner
 from mechboard.store import Store
 from mechboard.track import WandbTracker
 from mechboard.workers.inline import Inline
@@ -119,6 +120,22 @@ def test_an_outage_in_the_middle_is_one_warning_and_loses_no_record(tmp_path, mo
     assert len(warnings) == len(calls) == 1
     assert "the network is unreachable" in warnings[0]
     assert len(list(tmp_path.rglob("seed-*.json"))) == 3
+
+
+@pytest.mark.parametrize(("value", "code"), [(0.7, 0), (None, 1)])
+def test_a_failed_cell_is_a_failed_run_on_wandb_and_a_finished_one_is_not(tmp_path, monkeypatch, value, code):
+    from unittest.mock import MagicMock
+
+    sent = MagicMock()
+    monkeypatch.setattr(wandb, "init", sent)
+    monkeypatch.setattr(wandb, "Artifact", MagicMock())
+    warnings, found = [], record(value)
+    tracker = WandbTracker("offline", Store(tmp_path), warnings.append)
+    tracker.ended(Outcome(found, found.status, 1.5), 1, 1)
+    assert not warnings
+    sent.return_value.finish.assert_called_once_with(exit_code=code)
+    (summary,) = sent.return_value.summary.update.call_args.args
+    assert summary == {"status": found.status, "seconds": 1.5} | ({"x": value} if value else {})
 
 
 def test_cached_cells_are_not_sent_again(tmp_path, monkeypatch):
