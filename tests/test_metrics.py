@@ -279,10 +279,6 @@ def test_a_headline_that_is_no_measure_is_refused():
         Evaluation(headline="auc", measures={"cmd": measure("cmd", 0.1)})
 
 
-def test_rounding_noise_below_the_resolution_does_not_decide_an_order(compiled):
-    task, problem, pairs = compiled
-
-
 def test_rounding_noise_below_the_resolution_does_not_decide_an_order(quick):
     task, problem, pairs = quick
     truth = task.truths(problem)[0]
