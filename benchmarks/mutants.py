@@ -151,6 +151,8 @@ def _run_tests(folder: Path, suite: Suite) -> None:
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     os.environ["PYTHONPATH"] = str(folder)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mechboard"]:
+        del sys.modules[name]  # the server may serve others as well, who had it import the original
     found = importlib.util.find_spec("mechboard")
     if found is None or not str(found.origin).startswith(str(folder)):
         raise SystemExit(f"mechboard is imported from {found and found.origin}, not from {folder}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from mechboard.graph import Graph, input_gradients, metric_gradient, read, record_tape
+from mechboard.graph import Graph, input_gradients, metric_gradient, record_tape
 from mechboard.graph.cost import count
 from mechboard.graph.layers import apply_gain
 from mechboard.methods import eap as built_in
@@ -88,7 +88,7 @@ def clean_run_by_autograd(problem, pairs, *, frozen_norm):
             outputs.append(model.write_mlp(index, model.mlp_post(*pre))[None])
             x = x + outputs[-1][0]
     final = tap(x, 1)[0]
-    problem.metric(model.unembed(read(final, pairs.positions)), pairs).sum().backward()
+    problem.metric(model.unembed(pairs.read(final)), pairs).sum().backward()
     return torch.cat(outputs).detach(), torch.cat([t.grad for t in taps])
 
 

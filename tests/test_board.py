@@ -30,8 +30,9 @@ def record(value, *, label="m", task="t", version=1, instance=0, seed=0, anchors
     done = value is not None
     return Record(
         cell=Cell(
-            method=label.partition("[")[0], label=label, slug=label, parameters={}, parameters_passed={}, task=task,
-            task_version=version, data_seed=instance, seed=seed,
+            method=label.partition("[")[0], label=label, slug=label.replace("[", "+").rstrip("]"), task=task,
+            parameters={"steps": 10} if "[" in label else {}, parameters_passed={}, task_version=version,
+            data_seed=instance, seed=seed,
         ),
         status="done" if done else "failed",
         solution_id="1:a",

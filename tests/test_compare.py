@@ -46,6 +46,16 @@ def set_measure(name, **fields):
     return lambda record: record["measures"][name].update(fields)
 
 
+def end_as(status):
+    """The record of a cell that did not come to its end."""
+
+    def change(record):
+        error = {"type": "RuntimeError", "message": "on purpose", "traceback": ""}
+        record.update(status=status, error=error, headline=None, measures={}, curves={}, circuit=[], notes=[])
+
+    return change
+
+
 def set_cost(factor):
     def change(record):
         record["cost"]["forwards"] *= factor
@@ -76,8 +86,8 @@ HOLES = {
     "a measure became null": (set_measure(CORRELATION, value=None), "not comparable"),
     "a measure is declared the other way round": (set_measure("cmd", direction="higher"), "not comparable"),
     "the other way round, and so seemingly better": (set_measure("cmd", direction="higher", value=0.9), "not comparable"),
-    "the cell failed": (lambda r: r.update(status="failed"), "newly failing"),
-    "the cell ran out of time": (lambda r: r.update(status="timeout"), "newly failing"),
+    "the cell failed": (end_as("failed"), "newly failing"),
+    "the cell ran out of time": (end_as("timeout"), "newly failing"),
     "the scorer is another": (lambda r: r.update(scorer_id="1:0123"), "not comparable"),
     "the graph is another": (lambda r: r["task"]["graph"].update(n_edges=478), "not comparable"),
     "a lower-is-better measure rose": (set_measure("cmd", value=0.2), "worse"),
@@ -176,7 +186,7 @@ def test_a_measure_without_its_truth_is_that_of_the_headline(bench, sides):  # n
 
 def test_nothing_to_compare_exits_4(bench, sides):  # noqa: F811
     for side in ("base", "head"):
-        edit(Path(side, "eap", MINI), lambda record: record.update(status="failed"))
+        edit(Path(side, "eap", MINI), end_as("failed"))
     assert bench("compare", "base", "head")[:2] == (4, "1 failing; nothing fails\n")
     shutil.rmtree("base/eap")
     assert bench("compare", "base", "head")[0] == 4, "all new"
@@ -186,7 +196,7 @@ def test_nothing_to_compare_exits_4(bench, sides):  # noqa: F811
 
 def test_cost_alone_is_no_comparison(bench, sides):  # noqa: F811
     for side in ("base", "head"):
-        edit(Path(side, "eap", MINI), lambda r: r.update(measures={}, headline=None))
+        edit(Path(side, "eap", MINI), lambda r: r.update(measures={AUC: r["measures"][AUC] | {"value": None}}))
     assert bench("compare", "base", "head")[0] == 4
 
 
@@ -202,7 +212,7 @@ def test_only_changes_are_printed_and_the_last_line_counts(bench, sides):  # noq
 
 
 def test_a_mended_cell_and_a_new_one_are_told_and_pass(bench, sides):  # noqa: F811
-    edit(Path("base/eap", MINI), lambda record: record.update(status="failed"))
+    edit(Path("base/eap", MINI), end_as("failed"))
     shutil.copytree(REFERENCE / "random", "head/random")
     code, out, _ = bench("compare", "base", "head")
     assert code == 0
@@ -225,7 +235,8 @@ def test_only_the_newest_version_of_a_task_counts(bench, sides):  # noqa: F811
 
 def _raise_something_nasty(record):
     message = "\x1b[31mred\x00\x1b[0m | <b>&\n`![x](http://y)` @everyone"
-    record.update(status="failed", error={"type": "RuntimeError", "message": message, "traceback": ""})
+    end_as("failed")(record)
+    record.update(error={"type": "RuntimeError", "message": message, "traceback": ""})
 
 
 def test_junit_parses_whatever_a_method_raised_and_has_a_case_per_measure(bench, sides):  # noqa: F811

@@ -41,7 +41,7 @@ def test_a_model_and_pairs_of_ones_own_run_as_they_stand(bench):  # noqa: F811
     Path("ground_truth").symlink_to(ROOT / "ground_truth")
     code, out, err = bench(*shlex.split(command))
     assert code == 0, err
-    assert re.search(r"own-model-pairs +cmd +0\.\d+", out)
+    assert re.search(r"own-model-pairs-\w{8} +cmd +0\.\d+", out)
 
 
 def test_every_command_that_is_named_exists():

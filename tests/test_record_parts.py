@@ -11,7 +11,7 @@ SHORT = {
     "schema_version": 1,
     "cell": {"method": "m", "label": "m[a=1]", "slug": "m+a=1", "parameters": {"a": 1}, "parameters_passed": {"a": 1},
              "task": "t", "task_version": 2, "data_seed": 3, "seed": 4},
-    "status": "failed",
+    "status": "failed", "error": {"type": "T", "message": "m", "traceback": "t"},
     "solution_id": "1:a", "scorer_id": None, "evaluation_id": None,
     "method": {"summary": "s", "citation": {}, "deterministic": False, "reference": False},
     "task": {"summary": "s", "kind": "circuit", "tier": "embedded", "ranked": True},
@@ -28,16 +28,21 @@ def test_a_record_that_states_only_what_it_must_has_nothing_else():
     record = parsed()
     assert record.cell.name == "m[a=1] x t@v2 data-3 seed-4"
     assert record.schema_version == 1
-    assert (record.headline, record.headline_measure, record.cost, record.error, record.adapter) == (None,) * 5
+    assert (record.headline, record.headline_measure, record.cost, record.adapter) == (None,) * 4
     assert (record.measures, record.curves, record.circuit, record.notes) == ({}, {}, (), ())
     assert (record.task.description, record.task.citation, record.task.graph, record.task.truths) == ("", {}, None, ())
     assert record.provenance.assets == {}
 
 
 def test_a_short_measure_has_no_anchors_and_no_words():
-    record = parsed(headline="cmd", measures={"cmd": {"value": 0.25, "direction": "lower"}})
+    cost = {"forwards": 1, "backwards": 1, "forward_sequences": 1, "backward_sequences": 1, "prompts": 1,
+            "wall_seconds": 1, "evaluation_seconds": 1, "peak_memory_bytes": None}  # fmt: skip
+    measures = {"mine": {"value": 0.25, "direction": "lower"}}
+    record = parsed(
+        status="done", error=None, cost=cost, scorer_id="1:b", evaluation_id="1:c", headline="mine", measures=measures
+    )
     measure = record.headline_measure
-    assert measure is record.measures["cmd"]
+    assert measure is record.measures["mine"]
     assert (measure.chance, measure.oracle, measure.of, measure.note) == (None, None, "", "")
 
 

@@ -212,5 +212,8 @@ def _violent(ending: Ending, limits: Limits, printed: bytes) -> Failure:
         "": ("Crash", f"The method's process ended without an answer ({ending.reason}); its output is in the log "
              "beside the record."),
     }[ending.limit]  # fmt: skip
-    end = printed[-_LOG_SHOWN:].decode(errors="replace")
+    lines = printed[-_LOG_SHOWN:].decode(errors="replace").splitlines()
+    end = "\n".join(
+        line for line in lines if not line.startswith("Extension modules:")
+    )  # faulthandler's long last line
     return Failure(status, ErrorRecord(type=kind, message=message, traceback=end or message))
