@@ -10,7 +10,8 @@ The working tree is only read: every job has a copy of it made of links, in whic
 Tests run in forks of a process that has imported torch and the like. What no test can tell from the original is listed
 with its reason in `mutants.equivalent.toml`; an entry that matches no mutant any more is an error.
 
-A killed mutant costs one to three seconds, one that survives as long as its tests. Why not a known tool: mutmut 3 takes
+A killed mutant costs about a second, one that survives as long as its tests: eight minutes for the 400 of `bench/metrics`
+on one core. Why not a known tool: mutmut 3 takes
 a module's name from its path, so in a package that is called otherwise than its folder no mutant meets a test; it
 imports before the shapes of annotations can be watched, and leaves out what is decorated. cosmic-ray writes the mutant
 into the working tree and starts an interpreter for each.
