@@ -164,13 +164,16 @@ class Board:
 
     @classmethod
     def of(cls, records: Iterable[Record], suite: Suite, unreadable: Sequence[str] = ()) -> Board:
-        """Group records by method label and task."""
+        """Group records by method label and task; of a task only the newest version that anyone was run on counts."""
+        given = list(records)
+        newest: dict[str, int] = defaultdict(int)
+        for record in given:
+            newest[record.cell.task] = max(newest[record.cell.task], record.cell.task_version)
         grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in records:
-            grouped[record.cell.label, record.cell.task].append(record)
-        newest = {key: max(r.cell.task_version for r in rs) for key, rs in grouped.items()}
-        groups = {k: Group(tuple(r for r in rs if r.cell.task_version == newest[k])) for k, rs in grouped.items()}
-        return cls(groups, suite, tuple(unreadable))
+        for record in given:
+            if record.cell.task_version == newest[record.cell.task]:
+                grouped[record.cell.label, record.cell.task].append(record)
+        return cls({key: Group(tuple(rs)) for key, rs in grouped.items()}, suite, tuple(unreadable))
 
     @cached_property
     def tasks(self) -> list[str]:

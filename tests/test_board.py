@@ -150,6 +150,11 @@ def test_the_family_of_a_method_is_its_name_without_parameters():
 # -- tables --------------------------------------------------------------------------------------
 
 
+def test_a_method_with_old_versions_alone_does_not_stand_beside_those_with_new_ones():
+    found = board(record(0.9, label="old"), record(0.6, label="new", version=2))
+    assert set(found.groups) == {("new", "t")}
+
+
 def test_only_the_newest_version_of_a_task_counts():
     found = board(
         record(0.9), record(0.6, version=2), record(0.7, version=2, instance=1), record(0.9, version=1, seed=1)
