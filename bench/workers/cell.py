@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 
-from mechboard import identity, provenance
+from mechboard import identity
 from mechboard.answer import Answer
 from mechboard.errors import InvalidSolution
 from mechboard.graph import Cost, counting
 from mechboard.metrics.circuit import evaluate_edges
 from mechboard.plan import PlannedCell
 from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Method, Task, Truth
+from mechboard.provenance import peak_memory, reset_peak_memory
 from mechboard.records import CostRecord, ErrorRecord, GraphInfo, Provenance, Status, TaskInfo, TruthInfo
 
 
@@ -83,9 +84,16 @@ Event = Started | Answered | Ended
 
 
 def solve(
-    method: Method, parameters: Any, problem: CircuitProblem, task: Task, *, seed: int, job: tuple[str, Provenance]
+    method: Method,
+    parameters: Any,
+    problem: CircuitProblem,
+    task: Task,
+    *,
+    seed: int,
+    solution_id: str,
+    provenance: Provenance,
 ) -> Answer:
-    """Run a method on a problem and check what it returns; `job` is the solution's identity and provenance.
+    """Run a method on a problem and check what it returns; identity and provenance go into the answer as they are.
 
     Raises:
         InvalidSolution: the answer cannot be scored, or the method changed the model or the prompts.
@@ -95,20 +103,19 @@ def solve(
         problem = replace(problem, truth=task.truths(problem)[0].edges)
     before = fingerprint(problem)
     generator = torch.Generator().manual_seed(seed)  # on the CPU, so that draws do not depend on the device
-    provenance.reset_peak_memory()
+    reset_peak_memory()
     begun = time.perf_counter()
     with counting() as cost:
         solution = method(problem, generator, parameters)
     seconds = time.perf_counter() - begun
-    peak = provenance.peak_memory()
+    peak = peak_memory()
     scores = validated(solution, problem)
     if fingerprint(problem) != before:
         raise InvalidSolution(
             "The method changed the model's weights or the prompts in place, so it answered another problem; "
             "work on copies (`tensor.clone()`, `problem.model.to()`)."
         )
-    solution_id, made = job
-    return Answer(solution_id, scores, _cost(cost, len(problem.pairs), seconds, peak), made)
+    return Answer(solution_id, scores, _cost(cost, len(problem.pairs), seconds, peak), provenance)
 
 
 def score(task: Task, problem: CircuitProblem, scores: torch.Tensor) -> Scored:

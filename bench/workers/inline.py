@@ -58,7 +58,8 @@ class Inline:
                             problem,
                             planned.task,
                             seed=generator_seed(planned),
-                            job=(job.solution_id, job.provenance),
+                            solution_id=job.solution_id,
+                            provenance=job.provenance,
                         )
                 except (Exception, SystemExit) as error:
                     yield Ended(job, failure(error), None, b"")

@@ -62,16 +62,23 @@ def die_with_parent() -> None:
 
 
 def run_forked(
-    work: Callable[[], bytes], *, result: Path, log: Path, limits: Limits, spare: Collection[int] = ()
+    work: Callable[[], bytes],
+    *,
+    result: Path,
+    log: Path,
+    limits: Limits,
+    abandoned: Callable[[], bool],
+    spare: Collection[int] = (),
 ) -> Ending:
     """Do the work in a fork; returns when nothing of it is left.
 
-    What it returns is written to `result`, what it prints to `log`. Children in `spare` are no leftovers.
+    What it returns is written to `result`, what it prints to `log`. It is killed when nobody waits for it any more, which
+    `abandoned` tells. Children in `spare` are no leftovers.
     """
     pid = os.fork()
     if pid == 0:
         _work_and_exit(work, result, log)
-    ending = _watch(pid, limits, log)
+    ending = _watch(pid, limits, log, abandoned)
     for child in psutil.Process().children():
         if child.pid not in spare:
             kill_tree(child.pid)
@@ -108,14 +115,14 @@ def _redirect(log: Path) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False, buffering=1)  # noqa: SIM115
 
 
-def _watch(pid: int, limits: Limits, log: Path) -> Ending:
+def _watch(pid: int, limits: Limits, log: Path, abandoned: Callable[[], bool]) -> Ending:
     begun, pause, limit = time.monotonic(), _SHORTEST, ""
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return Ending(os.waitstatus_to_exitcode(status), limit)
         if not limit:
-            limit = _limit_met(pid, limits, time.monotonic() - begun, log)
+            limit = "abandoned" if abandoned() else _limit_met(pid, limits, time.monotonic() - begun, log)
             if limit:
                 kill_tree(pid)
         time.sleep(pause)

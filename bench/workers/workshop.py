@@ -164,7 +164,8 @@ def _solve(
         orders.close()
         return _answer(order, task, held, threads)
 
-    ending = run_forked(work, result=result, log=log, limits=limits, spare=(scorer,))
+    # While an order is being worked on the driver sends none, so what can be read is that it has hung up.
+    ending = run_forked(work, result=result, log=log, limits=limits, abandoned=orders.poll, spare=(scorer,))
     printed = log.read_bytes() if log.is_file() else b""
     if ending.code == 0 and not ending.limit and result.is_file():
         content = result.read_bytes()
@@ -182,8 +183,16 @@ def _answer(order: Order, task: Any, held: Callable[[], Any], threads: int) -> b
     try:
         method = order.method.load()
         parameters = method.parameters(**order.parameters)
-        made = (order.solution_id, order.provenance)
-        return _ANSWER + pack(solve(method, parameters, held(), task, seed=order.seed, job=made))
+        answer = solve(
+            method,
+            parameters,
+            held(),
+            task,
+            seed=order.seed,
+            solution_id=order.solution_id,
+            provenance=order.provenance,
+        )
+        return _ANSWER + pack(answer)
     except BaseException as error:
         failed = failure(error)
         return ErrorAndStatus(status=failed.status, **failed.error.model_dump()).model_dump_json().encode()
@@ -208,6 +217,7 @@ def _violent(ending: Ending, limits: Limits, printed: bytes) -> Failure:
                     if limits.timeout else ""),
         "memory": ("OutOfMemory", f"The method's process held more than --memory {(limits.memory or 0) / 1e9:.3g}GB and was "
                    "killed; raise it, or use smaller batches."),
+        "abandoned": ("Abandoned", "The driver ended while the method ran, so it was killed."),
         "output": ("TooMuchOutput", "The method printed more than 64 MiB and was killed; print less."),
         "": ("Crash", f"The method's process ended without an answer ({ending.reason}); its output is in the log "
              "beside the record."),

@@ -53,6 +53,7 @@ def eats_memory(problem):
 
 
 def hangs(problem):
+    (TRACE / "hang").write_text(str(os.getpid()))
     while True:
         time.sleep(0.1)
 
