@@ -45,9 +45,17 @@ EQUIVALENT = ROOT / "benchmarks" / "mutants.equivalent.toml"
 TESTS = {
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
     "bench/records.py": ("test_record*.py", "test_runner.py"),
-    "bench/compar*.py": ("test_compare*.py",),
-    "bench/identity.py": ("test_identity*.py", "test_runner.py"),
-    "bench/runner.py": ("test_runner.py",),
+    "bench/compare.py": ("test_compare.py",),
+    "bench/measures.py": ("test_compare.py",),
+    "bench/noise.py": ("test_compare.py",),
+    "bench/identity.py": ("test_identity.py", "test_runner.py"),
+    "bench/closure.py": ("test_identity.py",),
+    "bench/answer.py": ("test_identity.py", "test_runner.py"),
+    "bench/files.py": ("test_runner.py",),
+    "bench/runner.py": ("test_identity.py", "test_runner.py"),
+    "bench/workers/cell.py": ("test_identity.py", "test_runner.py"),
+    "bench/workers/inline.py": ("test_identity.py", "test_runner.py"),
+    "bench/cli/estimate.py": ("test_progress.py",),
     "leaderboard/board.py": ("test_board.py", "test_leaderboard.py"),
 }
 """The tests that belong to a file: what should notice a change of it."""

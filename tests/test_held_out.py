@@ -23,7 +23,9 @@ def prompts(pairs):
 
 
 def words(pairs):
-    return [[VOCABULARY[i] for i in row[:n]] for row, n in zip(pairs.clean.tolist(), pairs.lengths.tolist(), strict=True)]
+    return [
+        [VOCABULARY[i] for i in row[:n]] for row, n in zip(pairs.clean.tolist(), pairs.lengths.tolist(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
