@@ -42,12 +42,21 @@ from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "benchmarks" / "mutants.equivalent.toml"
+_OF_CELLS = ("test_identity.py", "test_runner.py")
 TESTS = {
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
     "bench/records.py": ("test_record*.py", "test_runner.py"),
-    "bench/compar*.py": ("test_compare*.py",),
-    "bench/identity.py": ("test_identity*.py", "test_runner.py"),
-    "bench/runner.py": ("test_runner.py",),
+    "bench/compare.py": ("test_compare.py",),
+    "bench/measures.py": ("test_compare.py",),
+    "bench/noise.py": ("test_compare.py",),
+    "bench/answer.py": _OF_CELLS,
+    "bench/closure.py": _OF_CELLS,
+    "bench/files.py": _OF_CELLS,
+    "bench/identity.py": _OF_CELLS,
+    "bench/runner.py": _OF_CELLS,
+    "bench/workers/cell.py": _OF_CELLS,
+    "bench/workers/inline.py": _OF_CELLS,
+    "bench/cli/estimate.py": ("test_progress.py",),
     "leaderboard/board.py": ("test_board.py", "test_leaderboard.py"),
 }
 """The tests that belong to a file: what should notice a change of it."""
@@ -241,13 +250,16 @@ def run(files: list[str], *, sample: int | None, seed: int, jobs: int) -> int:
 
 
 def _suites(trees: SimpleQueue[Tree], files: list[str]) -> dict[str, Suite]:
+    """The suite of each file; files with the same tests share one."""
     tree, suites = trees.get(), dict[str, Suite]()
-    for pattern, tests in TESTS.items():
-        paths = [path for path in files if fnmatch(path, pattern)]
-        if paths:
-            suite = measure(tree, tests, paths)
-            print(f"{pattern}: {len(suite.order)} tests, {suite.seconds:.0f} s", flush=True)
-            suites |= dict.fromkeys(paths, suite)
+    sharing: dict[tuple[str, ...], list[str]] = {}
+    for path in files:
+        tests = next(tests for pattern, tests in TESTS.items() if fnmatch(path, pattern))
+        sharing.setdefault(tests, []).append(path)
+    for tests, paths in sharing.items():
+        suite = measure(tree, tests, paths)
+        print(f"{', '.join(paths)}: {len(suite.order)} tests, {suite.seconds:.0f} s", flush=True)
+        suites |= dict.fromkeys(paths, suite)
     trees.put(tree)
     return suites
 

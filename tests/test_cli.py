@@ -87,6 +87,17 @@ def test_run_as_json_prints_only_json_on_standard_output(bench):
     assert Path(cell["record"]).is_file()
 
 
+def test_a_cached_run_of_the_command_starts_no_process_and_imports_no_model_code(bench, monkeypatch):
+    arguments = ("run", "--method", "eap,random", "--task", "compiled-fraction,ioi-mini", "--results", "r", "--json")
+    assert bench(*arguments)[0] == 0
+    from mechboard.workers import server
+
+    monkeypatch.setattr(server, "server", lambda: pytest.fail("a process was started"))
+    monkeypatch.setattr("mechboard.graph.hf.load_checkpoint", lambda *a, **k: pytest.fail("a model was loaded"))
+    cells = json.loads(bench(*arguments)[1])
+    assert {c["status"] for c in cells} == {"cached"}
+
+
 def test_dry_run_prints_the_plan_and_runs_nothing(bench):
     code, out, _ = bench("run", "--method", "all", "--task", "compiled-*", "--seeds", "2", "--dry-run")
     assert code == 0

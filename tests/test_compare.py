@@ -13,7 +13,7 @@ from test_cli import bench  # noqa: F401
 
 from mechboard.compare import FAILING, compare
 from mechboard.errors import UsageError
-from mechboard.measures import parse_measures
+from mechboard.measures import full_name, parse_measures
 from mechboard.records import MethodInfo
 from mechboard.store import read_record
 
@@ -414,3 +414,37 @@ def test_a_lower_direction_counts_for_seeds_too():
 def test_two_records_of_one_cell_are_refused():
     with pytest.raises(UsageError, match="HEAD holds two records of eap x agreement-simple-mini@v1 data-0 seed-0"):
         compare(cells([0.5]), cells([0.5]) + cells([0.6]), parse_measures([]))
+
+
+@pytest.mark.parametrize(("fall", "verdict"), [(0.13, "inside the noise"), (0.16, "worse")])
+def test_noise_excuses_no_more_than_two_sets_of_bases_own_seeds_would_differ(fall, verdict):
+    """Five seeds of 0.079 spread: the mean of five has a half interval of 0.098, the difference of two such 0.139."""
+    base = [0.40, 0.45, 0.50, 0.55, 0.60]
+    head = [v - fall for v in reversed(base)]  # so that the paired interval, 0.196, is wider than both
+    assert judged(cells(base), cells(head)) == verdict
+
+
+def test_what_is_done_on_neither_side_is_told_with_how_many_cells():
+    both = [[r.model_copy(update={"status": "failed"}) for r in cells(STEADY)] for _ in range(2)]
+    [verdict] = compare(*both, parse_measures(["headline"]))
+    assert (verdict.verdict, verdict.pairs, verdict.label) == ("failing", 5, "eap")
+
+
+def test_a_headline_without_a_value_is_told_and_another_measure_without_one_is_not():
+    headline = [cells([None]), cells([None])]
+    assert [(v.verdict, v.measure) for v in compare(*headline, parse_measures(["headline"]))] == [("no value", AUC)]
+    other = [cells([None], measure="cmd"), cells([None], measure="cmd")]
+    verdicts = compare(*other, parse_measures(["headline", "cmd"]))
+    assert [(v.verdict, v.measure) for v in verdicts] == [("same", AUC)]
+
+
+def test_a_name_without_its_truth_is_that_of_the_headline_though_another_truth_stands_first():
+    [record] = cells([0.5])
+    names = ["agreement-simple-mini:exact-2%", "agreement-simple-mini:exact-1%"]
+    assert [truth.name for truth in record.task.truths][:2] == names
+    of_second = record.model_copy(update={"headline": f"auc[{names[1]}]"})
+    without = record.model_copy(update={"headline": "cmd"})
+    assert full_name(record, "auc") == full_name(without, "auc") == f"auc[{names[0]}]"
+    assert full_name(of_second, "auc") == f"auc[{names[1]}]"
+    assert full_name(without.model_copy(update={"headline": None}), "auc") == f"auc[{names[0]}]"
+    assert full_name(record, "no-such") is None

@@ -1,20 +1,21 @@
 """What makes an answer stale, and what must not: identities under edits of the source, and answers that are kept."""
 
 import json
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from test_cli import bench  # noqa: F401
 from test_runner import CALLS, FakeTask, Quiet, _returning, counted, drawn, run
 
 import mechboard
 from mechboard import closure, identity
+from mechboard.answer import pack, unpack
 from mechboard.closure import tree_hash
 from mechboard.errors import RecordError
-from mechboard.protocols import EdgeScores
+from mechboard.protocols import EdgeScores, Truth
 from mechboard.registry import Registry
 from mechboard.store import Store, read_record
 from mechboard.tasks.own import OwnTask
@@ -146,8 +147,6 @@ MINE = (
 
 
 def test_a_loose_plugin_is_hashed_with_what_it_imports_from_beside_it(tmp_path, monkeypatch):
-    import sys
-
     task = Registry().load("task", "compiled-fraction")
     monkeypatch.syspath_prepend(str(tmp_path))
     _write(tmp_path, mine=MINE, beside="import further\nscale = 1", further="x = 1", stranger="x = 1")
@@ -315,17 +314,6 @@ def test_a_cached_run_loads_no_problem_and_asks_for_no_truth(tmp_path, monkeypat
     assert [o.status for o in outcomes] == ["cached"] * 3
 
 
-def test_a_cached_run_of_the_command_starts_no_process_and_imports_no_model_code(bench, monkeypatch):  # noqa: F811
-    arguments = ("run", "--method", "eap,random", "--task", "compiled-fraction,ioi-mini", "--results", "r", "--json")
-    assert bench(*arguments)[0] == 0
-    from mechboard.workers import server
-
-    monkeypatch.setattr(server, "server", lambda: pytest.fail("a process was started"))
-    monkeypatch.setattr("mechboard.graph.hf.load_checkpoint", lambda *a, **k: pytest.fail("a model was loaded"))
-    cells = json.loads(bench(*arguments)[1])
-    assert {c["status"] for c in cells} == {"cached"}
-
-
 def test_only_a_method_that_declares_it_is_shown_the_truth(tmp_path):
     from mechboard.protocols import NoParameters, method
 
@@ -357,7 +345,261 @@ def test_a_record_that_cannot_be_read_does_not_make_its_answer_untrusted(tmp_pat
 
 
 def test_a_foreign_file_is_no_answer():
-    from mechboard.answer import unpack
-
     with pytest.raises(RecordError, match="cannot be read"):
         unpack(b"PK\x03\x04 not an answer at all")
+
+
+def test_an_answer_reads_back_as_it_was_kept_also_one_that_is_a_view(tmp_path):
+    _, [first] = run(tmp_path, [counted])
+    kept = Store(tmp_path).read_answer(first.record.cell, first.record.solution_id)
+    view = replace(kept, scores=torch.arange(6.0)[::2])
+    again = unpack(pack(view))
+    assert (again.solution_id, again.cost, again.provenance) == (view.solution_id, view.cost, view.provenance)
+    assert again.scores.tolist() == [0.0, 2.0, 4.0]
+
+
+def _relabelled(content, change):
+    """The content of a safetensors file with another header."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(change(header)).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def _about(**changes):
+    return lambda header: header | {"__metadata__": {**header["__metadata__"], **changes}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: [header],
+        lambda header: {k: v for k, v in header.items() if k != "__metadata__"},
+        lambda header: header | {"__metadata__": None},
+        lambda header: {"__metadata__": header["__metadata__"], "other": header["scores"]},
+        lambda header: header | {"scores": header["scores"] | {"shape": [10**6]}},
+        _about(cost="{}"),
+        _about(provenance="no JSON"),
+        _about(scores="another hash"),
+    ],
+    ids=["a list", "no metadata", "null metadata", "no scores", "another shape", "no cost", "no provenance", "hash"],
+)
+def test_a_file_that_is_no_answer_is_said_to_be_none(tmp_path, change):
+    run(tmp_path, [counted])
+    content = _answer_of(tmp_path).read_bytes()
+    unpack(_relabelled(content, lambda header: header))
+    with pytest.raises(RecordError, match="kept answer .* its cell runs again"):
+        unpack(_relabelled(content, change))
+
+
+# -- what identities are made of ------------------------------------------------------------------
+
+
+def test_the_formula_of_an_identity_does_not_change_by_accident():
+    """A change here makes every record stale: raise `FORMULA` if it is meant."""
+    assert identity.digest({"b": [1, None], "a": Path("x")}) == "2:8ea2c0f31b799f047143f378"
+    source = "from . import x\n@d\nasync def f(a, /, b: int = 1, *c, **k):\n    return [a, *c][0:b] or {**k, 'u': u'u'}"
+    assert tree_hash(source) == ("58fa1df2602edb5a35a29b9c29162634dcf36b48756a1ceb808f159225b320a8")
+
+
+def one(x):
+    return x
+
+
+def two(x):
+    return x
+
+
+class Held:
+    def __init__(self, size):
+        self.size, self._cache = size, size
+
+    def one(self): ...
+
+    def two(self): ...
+
+
+def _without_file(text):
+    space = {"__name__": "typed_in"}
+    exec(text, space)
+    return space["f"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (1, 2),
+        (True, False),
+        (1.0, 2.0),
+        ("1", 1),
+        (None, 0),
+        ((1, 2), (2, 1)),
+        ([1], [2]),
+        ({1}, {2}),
+        (frozenset({1}), frozenset({1, 2})),
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"b": 1}),
+        (torch.zeros(2), torch.ones(2)),
+        (one, two),
+        (partial(one, 1), partial(two, 1)),
+        (partial(one, 1), partial(one, 2)),
+        (partial(one, x=1), partial(one, x=2)),
+        (Held(1).one, Held(1).two),
+        (Held(1).one, Held(2).one),
+        (Held, FakeTask),
+        (Held(1), Held(2)),
+        (Held(None), type("Other", (Held,), {})(None)),
+        (_without_file("def f(x): return x + 1"), _without_file("def f(x): return x + 2")),
+        (_without_file("def f(x): return x + 1"), _without_file("def f(x): return x - 1")),
+        (_without_file("def f(x): return x.a"), _without_file("def f(x): return x.b")),
+        (_without_file("def f(x): return lambda: 1"), _without_file("def f(x): return lambda: 2")),
+        (_without_file("f = lambda x: x"), _without_file("def f(x): return x")),
+        (_without_file("def g(n):\n  return lambda: n\nf = g(1)"), _without_file("def g(n):\n  return lambda: n\nf = g(2)")),
+    ],
+)  # fmt: skip
+def test_values_that_differ_make_identities_that_differ(a, b):
+    a, b = (identity.digest(identity.describe(value, set())) for value in (a, b))
+    assert a != b
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (Path("a"), Path("b")),
+        (json, pytest),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (set("abcdefgh"), set("hgfedcba")),
+        ({("b", 1), ("a", 2)}, {("a", 2), ("b", 1)}),
+        (_without_file("def f(x): return x"), _without_file("def f(x):  return x")),
+        (Held(1), Held(1)),
+    ],
+)
+def test_where_files_lie_and_in_which_order_things_stand_makes_no_difference(a, b):
+    a, b = (identity.describe(value, set()) for value in (a, b))
+    assert identity.digest(a) == identity.digest(b)
+
+
+def test_a_set_is_described_in_the_same_order_in_every_process():
+    words = {f"word {i}" for i in range(20)}
+    assert identity.describe(words, set()) == sorted(json.dumps(word) for word in words)
+
+
+def test_what_only_caches_is_no_part_of_a_value():
+    a, b = Held(1), Held(1)
+    b._cache = 7
+    assert identity.describe(a, set()) == identity.describe(b, set())
+
+
+def test_a_function_that_closes_over_a_name_bound_later_has_an_identity():
+    def closes_over():
+        return later
+
+    described = identity.describe(closes_over, set())
+    later = 1
+    assert described != identity.describe(closes_over, set())
+
+
+def test_the_modules_of_a_values_code_are_told():
+    roots = set()
+    identity.describe({"draw": partial(one, FakeTask), "held": [Held(1)], "method": run}, roots)
+    assert roots == {one.__module__, FakeTask.__module__}
+
+
+def test_a_scorer_is_its_truths_with_their_effects_and_the_resolution(monkeypatch):
+    task, edges = FakeTask(), torch.arange(9) < 3
+    truth = Truth(name="a", edges=edges, source="s")
+    effects = [replace(truth, effects=torch.full((9,), value)) for value in (1.0, 2.0)]
+    truths = [(), (truth,), *((t,) for t in effects), (replace(truth, name="b"),), (replace(truth, edges=~edges),)]
+    ids = [identity.scorer_id(given, task) for given in truths]
+    assert identity.scorer_id((replace(truth, source="told otherwise"),), task) == ids[1]
+    task.resolution = 0.5
+    ids.append(identity.scorer_id((truth,), task))
+    assert len(set(ids)) == 7
+    evaluation = identity.evaluation_id("solution", task)
+    task.resolution = 0.0
+    assert identity.evaluation_id("solution", task) != evaluation
+
+
+@pytest.mark.parametrize("name", sorted(identity._DESCRIBING))
+def test_what_describes_a_task_makes_no_answer_stale(name):
+    task = FakeTask()
+    before = identity.solution_id(counted, {}, task, {}, 0, 0)
+    setattr(task, name, "told otherwise")
+    assert identity.solution_id(counted, {}, task, {}, 0, 0) == before
+
+
+# -- closures -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Packages `alpha` and `beta` whose modules import each other in every way."""
+    files = {
+        "alpha/__init__.py": "from . import a_sibling_of_all",
+        "alpha/a_sibling_of_all.py": "",
+        "alpha/root.py": "from typing import TYPE_CHECKING\nimport json, torch\nfrom . import beside\n"
+        "from .beside import x\nfrom .inner import deep\nimport alpha.whole\nimport beta\n"
+        "if TYPE_CHECKING:\n    from . import for_types\nelse:\n    from . import otherwise\n"
+        "if json:\n    from . import guarded\ndef f():\n    from . import late",
+        "alpha/beside.py": "x = 1",
+        "alpha/inner/__init__.py": "from .made import y",
+        "alpha/inner/made.py": "y = 1",
+        "alpha/inner/deep.py": "from .. import above\nfrom ..beside import x\nfrom ..cousin import z",
+        "alpha/above.py": "", "alpha/cousin.py": "from . import root\nz = 1", "alpha/whole.py": "",
+        "alpha/for_types.py": "", "alpha/otherwise.py": "", "alpha/guarded.py": "", "alpha/late.py": "",
+        "alpha/stranger.py": "",
+        "beta/__init__.py": "import beta.more", "beta/more.py": "",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    closure._search.cache_clear()
+    yield monkeypatch
+    closure._search.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("alpha", "beta")]:
+        del sys.modules[name]
+
+
+ALPHA = {
+    "alpha.root", "alpha.beside", "alpha.inner", "alpha.inner.made", "alpha.inner.deep", "alpha.above", "alpha.cousin",
+    "alpha.whole", "alpha.otherwise", "alpha.guarded", "alpha.late",
+}  # fmt: skip
+
+
+def test_a_closure_follows_every_way_to_import_but_those_for_type_checkers(package):
+    found = set(closure.closure("alpha.root"))
+    assert found - {"alpha", "alpha.a_sibling_of_all"} == ALPHA
+
+
+def test_a_distribution_is_hashed_with_all_its_packages_and_no_others(package):
+    package.setattr(closure, "_distributions", lambda: {"alpha": ["One"], "beta": ["Two"]})
+    assert {name for name in closure.closure("alpha.root", ["beta.more"]) if name.startswith("beta")} == set()
+    package.setattr(closure, "_distributions", lambda: {"alpha": ["One"], "beta": ["One", "Two"], "torch": ["Three"]})
+    found = set(closure.closure("alpha.root"))
+    assert found - {"alpha", "alpha.a_sibling_of_all"} == ALPHA | {"beta", "beta.more"}
+    assert "alpha.stranger" in closure.closure("alpha.root", ["alpha.stranger", "torch"])
+
+
+def test_what_has_no_source_has_no_file(monkeypatch):
+    for name in ("sys", "no_such_thing", "no_such.thing", "math.pi.x", "", "json.no_such"):
+        assert closure.source_file(name) is None, name
+    assert closure.source_file("json.decoder").name == "decoder.py"
+    extension = next(name for name, m in list(sys.modules.items()) if str(getattr(m, "__file__", "")).endswith(".so"))
+    assert closure.source_file(extension) is None
+    monkeypatch.setitem(sys.modules, "typed_in", type(sys)("typed_in"))
+    assert closure.source_file("typed_in") is None
+
+
+def test_the_top_package_which_holds_the_version_is_no_part_of_a_closure():
+    found = closure.closure("mechboard.methods.eap")
+    assert "mechboard.methods.eap" in found
+    assert "mechboard" not in found
+
+
+def test_the_prefix_of_a_text_and_an_empty_part_make_no_other_tree():
+    assert tree_hash("x = u'a'") == tree_hash("x = 'a'")
+    assert tree_hash("def f():\n    'Doc.'\n    x") == tree_hash("def f():\n    x")
+    assert tree_hash("def f():\n    y('Doc.')") != tree_hash("def f():\n    y()")
+    assert tree_hash("x = 1\n2") != tree_hash("x = 1")
+    assert tree_hash("del x") != tree_hash("x")

@@ -81,9 +81,11 @@ def test_another_data_seed_discovers_on_other_pairs_and_the_same_one_on_the_same
     assert 0 < len(first & other) < len(first)
 
 
-def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path):
+@pytest.mark.parametrize("data_seed", [0, 1])
+def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path, data_seed):
     task = OwnTask(checkpoint, pairs_file(tmp_path, varied()))
-    halves = [{tuple(p) for p in task._half(0, half).clean.tolist()} for half in (0, 1)]
+    problem = task.load(data_seed, "cpu")
+    halves = [{tuple(p) for p in pairs.clean.tolist()} for pairs in (problem.pairs, task.held_out(problem))]
     assert not halves[0] & halves[1]
     assert len(halves[0]) + len(halves[1]) == 12
 

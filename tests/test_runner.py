@@ -1,7 +1,10 @@
 """What becomes of cells: records, resume, rescoring, failures; with small fake tasks and methods."""
 
 import json
+import os
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,8 @@ from models import random_problem
 
 import mechboard.identity as identity
 from mechboard.errors import RecordError, StoreError
+from mechboard.files import write_atomically
+from mechboard.metrics.circuit import evaluate_edges
 from mechboard.plan import make_plan
 from mechboard.protocols import EdgeScores, NoParameters, Truth, method
 from mechboard.runner import Runner
@@ -255,8 +260,6 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    from mechboard.files import write_atomically
-
     path = tmp_path / "f.json"
     write_atomically(path, b"old")
     monkeypatch.setattr("os.replace", lambda a, b: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -274,9 +277,161 @@ def test_the_methods_generator_depends_on_the_cell_and_on_nothing_else(tmp_path)
 
 
 def test_the_record_schema_in_the_docs_is_the_models(tmp_path):
-    from pathlib import Path
-
     from mechboard.records import Record
 
     written = Path(__file__).parent.parent / "docs" / "record.schema.json"
     assert json.loads(written.read_text()) == Record.model_json_schema()
+
+
+class Watching(Quiet):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def started(self, planned, number, total):
+        self.seen.append(("started", planned.cell.method, number, total))
+
+    def ended(self, outcome, number, total):
+        self.seen.append((outcome.status, outcome.record.cell.method, number, total))
+
+
+def test_observers_count_cells_begun_and_ended_with_the_kept_ones(tmp_path):
+    others = [_returning(lambda n: None)]
+    run(tmp_path, [counted, drawn], seeds=1)
+    observer = Watching()
+    run(tmp_path, [counted, drawn, *others], observer=observer, seeds=2)
+    assert observer.seen == [
+        ("cached", "counted", 1, 4), ("cached", "drawn", 2, 4),
+        ("started", "drawn", 3, 4), ("done", "drawn", 3, 4), ("started", "odd", 4, 4), ("invalid", "odd", 4, 4),
+    ]  # fmt: skip
+
+
+def test_an_outcome_tells_how_long_its_cell_took(tmp_path):
+    begun = time.perf_counter()
+    outcomes = [*run(tmp_path, [counted])[1], *run(tmp_path, [counted])[1]]
+    assert [o.status for o in outcomes] == ["done", "cached"]
+    assert 0 < sum(o.seconds for o in outcomes) < time.perf_counter() - begun
+    assert all(o.seconds > 0 for o in outcomes)
+
+
+def test_a_record_says_what_its_method_and_its_task_are_and_which_files_it_rests_on(tmp_path):
+    @method(name="cited", kinds=("circuit",), deterministic=False, citation={"title": "On drawing"})
+    def cited(problem, generator, parameters: NoParameters):
+        return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))
+
+    task = FakeTask()
+    task.asset_hashes = lambda: {"weights": "abc"}
+    task.oracles = ("counted",)
+    for methods in ([cited, counted], [_returning(lambda n: None)]):
+        for outcome in run(tmp_path, methods, task)[1]:
+            record = outcome.record
+            assert record.provenance.assets == {"weights": "abc"}
+            assert record.method.reference == (record.cell.method == "counted")
+            assert record.method.deterministic == (record.cell.method != "cited")
+            assert record.task.summary == task.summary
+            if record.cell.method == "cited":
+                assert record.method.citation == {"title": "On drawing"}
+                assert record.method.summary == cited.summary != ""
+            assert record.solution_id.startswith("2:")
+            assert record.evaluation_id.startswith("2:")
+
+
+def test_a_record_holds_all_that_the_scorer_said(tmp_path):
+    task = FakeTask()
+    _, [outcome] = run(tmp_path, [_returning(lambda n: EdgeScores(torch.zeros(n)))], task)
+    problem = task.load(0, "cpu")
+    said = evaluate_edges(problem, torch.zeros(problem.graph.n_edges), task.held_out(problem), task.truths(problem))
+    record = outcome.record
+    assert record.headline == said.headline == "auc[fake:first]"
+    assert {n: (m.value, m.of) for n, m in record.measures.items()} == {n: (m.value, m.of) for n, m in said.measures.items()}  # fmt: skip
+    assert {n: (c.x, c.y) for n, c in record.curves.items()} == {n: (c.x, c.y) for n, c in said.curves.items()}
+    assert [e.name for e in record.circuit] == [e.name for e in said.circuit] != []
+    assert record.notes == said.notes != ()
+    assert record.cost.evaluation_seconds > 0
+
+
+def test_an_interrupted_cell_says_what_happened_also_where_a_failure_stood_before(tmp_path):
+    def interrupt(n):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "odd" / "fake@v1" / "data-0" / "seed-0.json"
+    run(tmp_path, [_returning(lambda n: None)])
+    assert read_record(path).status == "invalid"
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, [_returning(interrupt)])
+    record = read_record(path)
+    assert (record.status, record.error.type) == ("interrupted", "KeyboardInterrupt")
+    assert record.error.message == "The run was interrupted."
+    assert "in interrupt" in record.error.traceback
+
+
+def test_a_plan_is_pending_as_long_as_one_of_its_cells_has_no_record(tmp_path):
+    task = FakeTask()
+
+    def pending(methods, fresh=False):
+        plan = make_plan(methods, [task], passed={}, seeds=1, data_seeds=1)
+        return Runner(Store(tmp_path), [], Inline(device="cpu"), device="cpu", fresh=fresh).pending(plan)
+
+    assert pending([counted])
+    run(tmp_path, [counted], task)
+    assert not pending([counted])
+    assert pending([counted, drawn])
+    assert pending([counted], fresh=True)
+
+
+def test_a_task_whose_files_cannot_be_hashed_fails_its_own_cells_before_they_begin(tmp_path):
+    broken, observer = FakeTask(), Watching()
+    broken.name = "broken"
+    broken.asset_hashes = lambda: 1 / 0
+    plan = make_plan([counted], [broken, FakeTask()], passed={}, seeds=1, data_seeds=1)
+    outcomes = list(Runner(Store(tmp_path), [observer], Inline(device="cpu"), device="cpu").run(plan))
+    assert [(o.status, o.record.cell.task) for o in outcomes] == [("failed", "broken"), ("done", "fake")]
+    assert Store(tmp_path).read(outcomes[0].record.cell).error.type == "ZeroDivisionError"
+    assert broken._loads == 0
+
+
+def test_a_log_is_of_the_run_that_made_the_answer_and_no_other(tmp_path, monkeypatch):
+    _, [first] = run(tmp_path, [counted])
+    log = Store(tmp_path).path(first.record.cell).with_suffix(".log")
+    log.write_text("said while solving")
+    monkeypatch.setattr(identity, "evaluation_id", lambda solution, task: f"{solution} and another scorer")
+    _, [again] = run(tmp_path, [counted])
+    assert again.status == "rescored"
+    assert log.read_text() == "said while solving"
+    run(tmp_path, [counted], fresh=True)
+    assert not log.exists()
+    log = tmp_path / "odd" / "fake@v1" / "data-0" / "seed-0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("said by another version")
+    run(tmp_path, [_returning(lambda n: None)])
+    assert not log.exists()
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    path, synced = tmp_path / "new" / "folder" / "f.json", []
+    monkeypatch.setattr("os.fsync", lambda handle: synced.append((os.fstat(handle).st_size, path.exists())))
+    write_atomically(path, b"content")
+    assert synced == [(7, False)]
+    assert path.read_bytes() == b"content"
+    assert path.stat().st_mode & 0o777 == 0o644
+    write_atomically(path, b"other")
+    assert [p.name for p in path.parent.iterdir()] == ["f.json"]
+
+
+def test_an_interrupt_while_writing_leaves_nothing_behind_and_goes_on_as_an_interrupt(tmp_path, monkeypatch):
+    def interrupt(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "f.json", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_made_beside_its_place_under_a_name_that_no_listing_takes_for_a_record(tmp_path, monkeypatch):
+    made = []
+    real = os.replace
+    monkeypatch.setattr("os.replace", lambda a, b: (made.append(Path(a)), real(a, b)))
+    write_atomically(tmp_path / "seed-0.json", b"content")
+    assert [p.parent for p in made] == [tmp_path]
+    assert made[0].name.startswith(".seed-0.json.")
