@@ -13,7 +13,7 @@ from test_cli import bench  # noqa: F401
 
 from mechboard.compare import FAILING, UNCHANGED, Verdict, compare, nothing_compared
 from mechboard.errors import UsageError
-from mechboard.measures import full_name, parse_measures
+from mechboard.measures import Tolerance, full_name, parse_measures
 from mechboard.records import ErrorRecord, MethodInfo
 from mechboard.store import read_record
 
@@ -482,3 +482,21 @@ def test_a_base_that_disagrees_with_itself_about_what_is_better_is_not_comparabl
     verdicts = compare(base, base, parse_measures(["headline"]))
     assert [(v.verdict, v.pairs) for v in verdicts] == [("not comparable", 2)]
     assert "BASE itself disagrees" in verdicts[0].reason
+
+
+@pytest.mark.parametrize("sides", [("higher", "lower"), ("lower", "higher")])
+def test_a_head_that_calls_the_other_direction_better_is_not_comparable(sides):
+    base, head = (cells([0.5], direction=direction, measure="cmd") for direction in sides)
+    verdict = compare(base, head, parse_measures(["cmd"]))[-1]
+    assert verdict.verdict == "not comparable"
+    assert verdict.reason == f"{sides[0]} is better in BASE, {sides[1]} in HEAD"
+
+
+@pytest.mark.parametrize(("base", "head", "tolerance"), [(1, 0.98, 0.02), (0.9, 0.6, 0.3), (0.0, 1e-9, 0.0)])
+def test_a_change_of_just_the_tolerance_is_none_whatever_the_rounding_of_decimals(base, head, tolerance):
+    assert judged(cells([base]), cells([head]), tolerance=tolerance) == "same"
+
+
+def test_a_share_of_a_value_below_zero_is_no_tolerance_below_zero():
+    assert Tolerance(0.2, relative=True).around(-2) == pytest.approx(0.4)
+    assert Tolerance(0.2).around(-2) == 0.2
