@@ -20,6 +20,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -116,7 +117,7 @@ def _function(function: FunctionType, roots: set[str]) -> Any:
         return [_name(function, roots), *cells]
     try:
         own = tree_hash(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
+    except (OSError, TypeError, SyntaxError, TokenError):
         own = hashlib.sha256(repr(_code(function.__code__)).encode()).hexdigest()
     return [function.__qualname__, own, *cells]
 

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 from test_cli import bench  # noqa: F401
 
-from mechboard.compare import FAILING, compare
+from mechboard.compare import FAILING, UNCHANGED, Verdict, compare, nothing_compared
 from mechboard.errors import UsageError
-from mechboard.measures import full_name, parse_measures
-from mechboard.records import MethodInfo
+from mechboard.measures import Tolerance, full_name, parse_measures
+from mechboard.records import ErrorRecord, MethodInfo
 from mechboard.store import read_record
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
@@ -432,7 +432,8 @@ def test_what_is_done_on_neither_side_is_told_with_how_many_cells():
 
 def test_a_headline_without_a_value_is_told_and_another_measure_without_one_is_not():
     headline = [cells([None]), cells([None])]
-    assert [(v.verdict, v.measure) for v in compare(*headline, parse_measures(["headline"]))] == [("no value", AUC)]
+    [verdict] = compare(*headline, parse_measures(["headline"]))
+    assert (verdict.verdict, verdict.measure, verdict.pairs) == ("no value", AUC, 1)
     other = [cells([None], measure="cmd"), cells([None], measure="cmd")]
     verdicts = compare(*other, parse_measures(["headline", "cmd"]))
     assert [(v.verdict, v.measure) for v in verdicts] == [("same", AUC)]
@@ -448,3 +449,54 @@ def test_a_name_without_its_truth_is_that_of_the_headline_though_another_truth_s
     assert full_name(of_second, "auc") == f"auc[{names[1]}]"
     assert full_name(without.model_copy(update={"headline": None}), "auc") == f"auc[{names[0]}]"
     assert full_name(record, "no-such") is None
+
+
+@pytest.mark.parametrize(
+    ("word", "fails", "told", "compared"),
+    [
+        ("worse", True, True, True), ("missing", True, True, False), ("newly failing", True, True, False),
+        ("not comparable", True, True, False), ("inside the noise", False, True, True), ("better", False, True, True),
+        ("same", False, False, True), ("mended", False, True, True), ("new", False, True, False),
+        ("failing", False, False, False), ("no value", False, False, False),
+    ],
+)  # fmt: skip
+def test_what_each_verdict_does_to_a_gate(word, fails, told, compared):
+    assert (word in FAILING) == fails
+    assert (word not in UNCHANGED) == told
+    assert nothing_compared([Verdict(word, "m", "t", "auc")]) == (not compared)
+    assert nothing_compared([Verdict(word, "m", "t", "passes")])
+
+
+def test_of_several_failures_the_first_seeds_is_told():
+    errors = [ErrorRecord(type=f"Error{seed}", message="m", traceback="t") for seed in range(3)]
+    head = [
+        r.model_copy(update={"status": "failed", "error": e}) for r, e in zip(cells([0.5] * 3), errors, strict=True)
+    ]
+    for order in (head, head[::-1]):
+        [verdict] = compare(cells([0.5] * 3)[::-1], order, parse_measures(["headline"]))
+        assert verdict.reason == "3 records are failed: Error0: m"
+
+
+def test_a_base_that_disagrees_with_itself_about_what_is_better_is_not_comparable():
+    base = [cells(STEADY[:2])[0], cells(STEADY[:2], direction="lower")[1]]
+    verdicts = compare(base, base, parse_measures(["headline"]))
+    assert [(v.verdict, v.pairs) for v in verdicts] == [("not comparable", 2)]
+    assert "BASE itself disagrees" in verdicts[0].reason
+
+
+@pytest.mark.parametrize("sides", [("higher", "lower"), ("lower", "higher")])
+def test_a_head_that_calls_the_other_direction_better_is_not_comparable(sides):
+    base, head = (cells([0.5], direction=direction, measure="cmd") for direction in sides)
+    verdict = compare(base, head, parse_measures(["cmd"]))[-1]
+    assert verdict.verdict == "not comparable"
+    assert verdict.reason == f"{sides[0]} is better in BASE, {sides[1]} in HEAD"
+
+
+@pytest.mark.parametrize(("base", "head", "tolerance"), [(1, 0.98, 0.02), (0.9, 0.6, 0.3), (0.0, 1e-9, 0.0)])
+def test_a_change_of_just_the_tolerance_is_none_whatever_the_rounding_of_decimals(base, head, tolerance):
+    assert judged(cells([base]), cells([head]), tolerance=tolerance) == "same"
+
+
+def test_a_share_of_a_value_below_zero_is_no_tolerance_below_zero():
+    assert Tolerance(0.2, relative=True).around(-2) == pytest.approx(0.4)
+    assert Tolerance(0.2).around(-2) == 0.2

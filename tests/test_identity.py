@@ -1,6 +1,7 @@
 """What makes an answer stale, and what must not: identities under edits of the source, and answers that are kept."""
 
 import json
+import linecache
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -451,6 +452,7 @@ def _without_file(text):
         (Held(None), type("Other", (Held,), {})(None)),
         (_without_file("def f(x): return x + 1"), _without_file("def f(x): return x + 2")),
         (_without_file("def f(x): return x + 1"), _without_file("def f(x): return x - 1")),
+        (_without_file("def f(x): return 'a'"), _without_file("def f(x): return 'b'")),
         (_without_file("def f(x): return x.a"), _without_file("def f(x): return x.b")),
         (_without_file("def f(x): return lambda: 1"), _without_file("def f(x): return lambda: 2")),
         (_without_file("f = lambda x: x"), _without_file("def f(x): return x")),
@@ -471,6 +473,8 @@ def test_values_that_differ_make_identities_that_differ(a, b):
         (set("abcdefgh"), set("hgfedcba")),
         ({("b", 1), ("a", 2)}, {("a", 2), ("b", 1)}),
         (_without_file("def f(x): return x"), _without_file("def f(x):  return x")),
+        (_without_file("def f(x): return lambda: 1"), _without_file("def f(x): return lambda: 1")),
+        ({partial(one, a=1, b=2)}, {partial(one, b=2, a=1)}),
         (Held(1), Held(1)),
     ],
 )
@@ -499,13 +503,41 @@ def test_a_function_that_closes_over_a_name_bound_later_has_an_identity():
     assert described != identity.describe(closes_over, set())
 
 
+def _typed(text):
+    """A function that was typed in, as an interactive session keeps it: without a file, but with its source."""
+    name = f"<typed {len(linecache.cache)}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space = {"__name__": "typed_in"}
+    exec(compile(text, name, "exec"), space)
+    return space["f"]
+
+
+def test_a_function_that_was_typed_in_is_told_by_its_source_or_by_its_code_where_that_is_a_fragment():
+    whole = [_typed(text) for text in ("def f(x):\n    return x  # one", "def f(x): return x", "def f(x): return -x")]
+    first, again, other = (identity.describe(f, set()) for f in whole)
+    assert first == again != other
+    for fragment in ("f = dict(\n    a=lambda x: {})['a']", "f = [\n    lambda x: {},\n][0]"):
+        typed = [_typed(fragment.format(body)) for body in ("x", "x", "-x")]
+        first, again, other = (identity.describe(f, set()) for f in typed)
+        assert first == again != other
+
+
 def test_the_modules_of_a_values_code_are_told():
     roots = set()
     identity.describe({"draw": partial(one, FakeTask), "held": [Held(1)], "method": run}, roots)
     assert roots == {one.__module__, FakeTask.__module__}
 
 
-def test_a_scorer_is_its_truths_with_their_effects_and_the_resolution(monkeypatch):
+def test_a_scorer_is_the_source_of_the_measures_and_no_other(edited):
+    task = FakeTask()
+    before = identity.scorer_id((), task)
+    edited("bench/graph/trace.py", _code)
+    assert identity.scorer_id((), task) == before
+    edited("bench/metrics/roc.py", _code)
+    assert identity.scorer_id((), task) != before
+
+
+def test_a_scorer_is_its_truths_with_their_effects_and_the_resolution():
     task, edges = FakeTask(), torch.arange(9) < 3
     truth = Truth(name="a", edges=edges, source="s")
     effects = [replace(truth, effects=torch.full((9,), value)) for value in (1.0, 2.0)]
@@ -520,7 +552,10 @@ def test_a_scorer_is_its_truths_with_their_effects_and_the_resolution(monkeypatc
     assert identity.evaluation_id("solution", task) != evaluation
 
 
-@pytest.mark.parametrize("name", sorted(identity._DESCRIBING))
+@pytest.mark.parametrize(
+    "name",
+    ["summary", "description", "citation", "kind", "tier", "ranked", "has_truth", "oracles", "assets", "resolution"],
+)
 def test_what_describes_a_task_makes_no_answer_stale(name):
     task = FakeTask()
     before = identity.solution_id(counted, {}, task, {}, 0, 0)
@@ -589,6 +624,12 @@ def test_what_has_no_source_has_no_file(monkeypatch):
     assert closure.source_file(extension) is None
     monkeypatch.setitem(sys.modules, "typed_in", type(sys)("typed_in"))
     assert closure.source_file("typed_in") is None
+    assert closure.closure("typed_in") == {}
+
+
+def test_a_package_that_breaks_when_it_is_imported_has_no_modules(package, tmp_path):
+    (tmp_path / "alpha" / "inner" / "__init__.py").write_text("None.no_such")
+    assert closure.source_file("alpha.inner.deep") is None
 
 
 def test_the_top_package_which_holds_the_version_is_no_part_of_a_closure():

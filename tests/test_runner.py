@@ -368,9 +368,9 @@ def test_an_interrupted_cell_says_what_happened_also_where_a_failure_stood_befor
 def test_a_plan_is_pending_as_long_as_one_of_its_cells_has_no_record(tmp_path):
     task = FakeTask()
 
-    def pending(methods, fresh=False):
+    def pending(methods, **fresh):
         plan = make_plan(methods, [task], passed={}, seeds=1, data_seeds=1)
-        return Runner(Store(tmp_path), [], Inline(device="cpu"), device="cpu", fresh=fresh).pending(plan)
+        return Runner(Store(tmp_path), [], Inline(device="cpu"), device="cpu", **fresh).pending(plan)
 
     assert pending([counted])
     run(tmp_path, [counted], task)
