@@ -60,9 +60,11 @@ def _value(record: Record, name: str | None) -> float | None:
 
 def _on_stories(store: Store, record: Record, exact_store: Store, exact: Record) -> tuple[float, float | None]:
     """AUC and correlation against exact patching on the same prompts."""
-    scores, effects = store.read_scores(record.cell), exact_store.read_scores(exact.cell)
-    assert scores is not None
-    assert effects is not None
+    answer = store.read_answer(record.cell, record.solution_id)
+    exact_answer = exact_store.read_answer(exact.cell, exact.solution_id)
+    assert answer is not None
+    assert exact_answer is not None
+    scores, effects = answer.scores, exact_answer.scores
     model, empty = (_value(record, f"metric-{which}") for which in ("model", "empty"))
     assert model is not None
     assert empty is not None
