@@ -19,6 +19,7 @@ TASK = "compiled-fraction"
 _SPEC = importlib.util.spec_from_file_location("abuses", ABUSES)
 abuses = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(abuses)
+OF_THE_RUN = pytest.mark.xdist_group("one run of every abuse")
 EXPECTED = {f.__name__.replace("_", "-"): status for f, status in abuses.STATUSES.items()}
 
 
@@ -42,6 +43,7 @@ def _record(folder, name):
     return json.loads((folder / "r" / name / f"{TASK}@v1" / "data-0" / "seed-0.json").read_text())
 
 
+@OF_THE_RUN
 def test_the_run_goes_on_to_its_end_and_says_with_its_exit_code_that_cells_failed(ran):
     _, done = ran
     assert done.returncode == 3, done.stderr
@@ -50,6 +52,7 @@ def test_the_run_goes_on_to_its_end_and_says_with_its_exit_code_that_cells_faile
 
 
 @pytest.mark.parametrize("name", EXPECTED)
+@OF_THE_RUN
 def test_the_cell_of_an_abuse_has_the_right_status_and_the_next_cell_does_not_notice(ran, name):
     folder, _ = ran
     record = _record(folder, name)
@@ -88,6 +91,7 @@ def _in_time(done, seconds):
 
 
 @pytest.mark.parametrize("name", ["fork", "daemon"])
+@OF_THE_RUN
 def test_nothing_that_a_method_left_behind_lives_on(ran, name):
     folder, _ = ran
     pid = int((folder / name).read_text())
@@ -108,15 +112,18 @@ def test_nothing_that_a_method_left_behind_lives_on(ran, name):
         ("kills-its-parent", "took the process around it along"),
     ],
 )
+@OF_THE_RUN
 def test_the_error_of_a_violent_end_says_what_happened(ran, name, said):
     error = _record(ran[0], name)["error"]
     assert said in error["message"]
 
 
+@OF_THE_RUN
 def test_a_segfault_leaves_a_traceback_in_the_record(ran):
     assert "segfaults" in _record(ran[0], "segfaults")["error"]["traceback"]
 
 
+@OF_THE_RUN
 def test_what_a_method_prints_is_in_a_log_beside_the_record(ran):
     folder, _ = ran
     logs = {path.parent.parent.parent.name: path.read_text() for path in (folder / "r").rglob("*.log")}
@@ -126,6 +133,7 @@ def test_what_a_method_prints_is_in_a_log_beside_the_record(ran):
     assert "after-prints" not in logs
 
 
+@OF_THE_RUN
 def test_records_are_where_they_belong_whatever_directory_a_method_goes_to(ran):
     folder, _ = ran
     assert {path.name for path in folder.iterdir()} == {"r", "fork", "daemon", "hang"}
@@ -144,6 +152,7 @@ def test_inline_a_method_that_changes_weights_is_invalid_and_the_next_one_gets_n
         assert torch.equal(_scores(here, name), _scores(here, "eap"))
 
 
+@OF_THE_RUN
 def test_isolated_and_inline_give_the_same_bits(ran, bench):  # noqa: F811
     if torch.get_num_threads() != 1:
         pytest.skip("the run in the fixture uses one thread")
