@@ -1,13 +1,12 @@
 """Runs a plan: what is there with the same identity is kept, the rest is solved and scored.
 
-Every record is on disk the moment its cell ends. A cell that fails fails alone. A kept answer whose scorer has changed, or whose scoring failed, is scored again without
-running the method. Where a cell is solved is the executor's affair (`workers`): only this module writes.
+Every record is on disk the moment its cell ends. A cell that fails fails alone. A kept answer whose scorer has changed,
+or whose scoring failed, is scored again without running the method. Where a cell is solved is the executor's affair (`workers`): only this module writes.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from mechboard.answer import Answer
 from mechboard.errors import RecordError
 from mechboard.plan import Plan, PlannedCell
 from mechboard.protocols import Evaluation
-from mechboard.records import CurveRecord, EdgeRecord, ErrorRecord, MeasureRecord, MethodInfo, Record
+from mechboard.records import CurveRecord, EdgeRecord, MeasureRecord, MethodInfo, Record
 from mechboard.store import Store
 from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
 
@@ -61,7 +60,6 @@ class _Begun:
 
     record: Record
     since: float
-    replaces: Record | None
 
 
 class Runner:
@@ -113,8 +111,7 @@ class Runner:
                     yield self._tell(self._end(event, under_way), ended, total)
         except KeyboardInterrupt as error:
             for interrupted in under_way.values():
-                if interrupted.replaces is None or interrupted.replaces.status != "done":
-                    self._write_failure(interrupted.record, Failure("interrupted", _interrupted(error)))
+                self._interrupt(interrupted.record, error)
             raise
 
     def pending(self, plan: Plan) -> bool:
@@ -154,7 +151,7 @@ class Runner:
 
     def _start(self, job: Job, under_way: dict[int, _Begun]) -> None:
         record = _blank(job.planned, job.solution_id, job.evaluation_id, job.provenance)
-        under_way[id(job)] = _Begun(record, time.perf_counter(), self._store.read(job.planned.cell))
+        under_way[id(job)] = _Begun(record, time.perf_counter())
 
     def _end(self, event: Ended, under_way: dict[int, _Begun]) -> Outcome:
         begun = under_way.pop(id(event.job))
@@ -169,6 +166,13 @@ class Runner:
         self._store.write(record)
         return Outcome(record, "rescored" if event.job.answer else "done", seconds)
 
+    def _interrupt(self, record: Record, error: KeyboardInterrupt) -> None:
+        """Say of a cell under way that it was interrupted, unless a finished record stands in its place."""
+        existing = self._store.read(record.cell)
+        if existing is None or existing.status != "done":
+            said = failure(error).error.model_copy(update={"message": "The run was interrupted."})
+            self._write_failure(record, Failure("interrupted", said))
+
     def _write_failure(self, record: Record, why: Failure) -> Record:
         failed = record.model_copy(update={"status": why.status, "error": why.error})
         self._store.write(failed)
@@ -177,11 +181,6 @@ class Runner:
 
 def _kept_as(record: Record) -> str:
     return "cached" if record.status == "done" else record.status
-
-
-def _interrupted(error: KeyboardInterrupt) -> ErrorRecord:
-    text = "".join(traceback.format_exception(error))
-    return ErrorRecord(type="KeyboardInterrupt", message="The run was interrupted.", traceback=text)
 
 
 def _blank(planned: PlannedCell, solution: str, evaluation: str | None, made: Any) -> Record:

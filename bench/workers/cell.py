@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from mechboard import identity
 from mechboard.answer import Answer
@@ -25,12 +27,15 @@ from mechboard.provenance import peak_memory, reset_peak_memory
 from mechboard.records import CostRecord, ErrorRecord, GraphInfo, Provenance, Status, TaskInfo, TruthInfo
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True)
 class Failure:
-    """Why a cell has no score."""
+    """Why a cell has no score; leaves a method's process as JSON (`FAILURE`)."""
 
     status: Status
     error: ErrorRecord
+
+
+FAILURE = TypeAdapter(Failure)
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,11 @@ def failure(error: BaseException) -> Failure:
     return Failure(status, ErrorRecord(type=type(error).__name__, message=str(error), traceback=text))
 
 
+def stopped(status: Status, kind: str, message: str, output: str = "") -> Failure:
+    """The failure of a cell that no exception ended; what was printed stands where a traceback would."""
+    return Failure(status, ErrorRecord(type=kind, message=message, traceback=output or message))
+
+
 def validated(solution: Any, problem: CircuitProblem) -> torch.Tensor:
     """The scores of a solution, on the CPU in single precision.
 
@@ -184,7 +194,6 @@ def fingerprint(problem: CircuitProblem) -> str:
 
 def task_info(task: Task, problem: CircuitProblem | None = None, truths: tuple[Truth, ...] = ()) -> TaskInfo:
     """What a record says about the task; graph and truths once its problem is loaded."""
-    graph = None if problem is None else problem.graph
     return TaskInfo(
         summary=task.summary,
         kind=task.kind,
@@ -192,16 +201,7 @@ def task_info(task: Task, problem: CircuitProblem | None = None, truths: tuple[T
         ranked=task.ranked,
         description=task.description,
         citation=dict(task.citation),
-        graph=None
-        if graph is None
-        else GraphInfo(
-            n_layers=graph.n_layers,
-            n_heads=graph.n_heads,
-            has_mlp=graph.has_mlp,
-            parallel=graph.parallel,
-            level=graph.level,
-            n_edges=graph.n_edges,
-        ),
+        graph=None if problem is None else GraphInfo.model_validate(problem.graph, from_attributes=True),
         truths=tuple(TruthInfo(name=t.name, n_true=int(t.edges.sum()), source=t.source) for t in truths),
     )
 

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 from mechboard.answer import Answer, unpack
 from mechboard.errors import RecordError
-from mechboard.records import ErrorRecord
 from mechboard.reference import Reference
-from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed
+from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed, stopped
 from mechboard.workers.sandbox import Limits
 from mechboard.workers.workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop
 
@@ -73,14 +72,14 @@ class Pool:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """What happens, as it happens. When the iteration is given up, everything that runs is killed."""
-        waiting = list(jobs)
+        waiting = [(self._problem(job), job) for job in jobs]
         try:
             while waiting or any(slot.job for slot in self._slots):
                 for slot in self._slots:
                     if slot.job is None and waiting:
-                        job = waiting.pop(self._choose(slot, waiting))
+                        problem, job = waiting.pop(self._choose(slot, [problem for problem, _ in waiting]))
                         yield Started(job)
-                        self._begin(slot, job)
+                        self._begin(slot, problem, job)
                 connections = [slot.waits_for for slot in self._slots]
                 ready = wait([c for c in connections if c is not None], self._next_deadline())
                 for slot, connection in zip(self._slots, connections, strict=True):
@@ -97,18 +96,16 @@ class Pool:
         cell = job.planned.cell
         return Problem(self._find("task", cell.task), cell.data_seed, self._device)
 
-    def _choose(self, slot: _Slot, waiting: list[Job]) -> int:
+    def _choose(self, slot: _Slot, problems: list[Problem]) -> int:
         """The next cell for a slot: of its own problem, else of one that nobody holds, else any."""
         own = slot.workshop.problem if slot.workshop else None
         held = [s.workshop.problem for s in self._slots if s.workshop]
-        problems = [self._problem(job) for job in waiting]
         for number, problem in enumerate(problems):
             if problem == own:
                 return number
         return next((number for number, problem in enumerate(problems) if problem not in held), 0)
 
-    def _begin(self, slot: _Slot, job: Job) -> None:
-        problem = self._problem(job)
+    def _begin(self, slot: _Slot, problem: Problem, job: Job) -> None:
         slot.job, slot.answer = job, job.answer
         if slot.workshop is None or slot.workshop.problem != problem:
             slot.close()
@@ -200,9 +197,9 @@ class Pool:
 
     def _timeout(self, stage: Stage) -> Failure:
         message = f"{_SAYS[stage]} took longer than {self._allowed(stage):g} s and was killed; raise --timeout."
-        return Failure("timeout", ErrorRecord(type="Timeout", message=message, traceback=message))
+        return stopped("timeout", "Timeout", message)
 
 
 def _gone(stage: Stage) -> Failure:
     message = f"{_SAYS[stage]} took the process around it along; the system may have run out of memory."
-    return Failure("crashed", ErrorRecord(type="Crash", message=message, traceback=message))
+    return stopped("crashed", "Crash", message)

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from mechboard.answer import pack
-from mechboard.records import ErrorRecord, Provenance, Status
+from mechboard.records import Provenance, Status
 from mechboard.reference import Reference
-from mechboard.workers.cell import Failure, failure, score, solve
+from mechboard.workers.cell import FAILURE, Failure, failure, score, solve, stopped
 from mechboard.workers.sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from mechboard.workers.server import server
 
@@ -171,7 +171,7 @@ def _solve(
         content = result.read_bytes()
         if content.startswith(_ANSWER):
             return Solved(content.removeprefix(_ANSWER), None, printed)
-        return Solved(None, _read_failure(content), printed)
+        return Solved(None, FAILURE.validate_json(content), printed)
     return Solved(None, _violent(ending, limits, printed), printed)
 
 
@@ -194,19 +194,7 @@ def _answer(order: Order, task: Any, held: Callable[[], Any], threads: int) -> b
         )
         return _ANSWER + pack(answer)
     except BaseException as error:
-        failed = failure(error)
-        return ErrorAndStatus(status=failed.status, **failed.error.model_dump()).model_dump_json().encode()
-
-
-class ErrorAndStatus(ErrorRecord):
-    """A failure on its way out of a fork."""
-
-    status: Status
-
-
-def _read_failure(content: bytes) -> Failure:
-    read = ErrorAndStatus.model_validate_json(content)
-    return Failure(read.status, ErrorRecord(type=read.type, message=read.message, traceback=read.traceback))
+        return FAILURE.dump_json(failure(error))
 
 
 def _violent(ending: Ending, limits: Limits, printed: bytes) -> Failure:
@@ -226,4 +214,4 @@ def _violent(ending: Ending, limits: Limits, printed: bytes) -> Failure:
     end = "\n".join(
         line for line in lines if not line.startswith("Extension modules:")
     )  # faulthandler's long last line
-    return Failure(status, ErrorRecord(type=kind, message=message, traceback=end or message))
+    return stopped(status, kind, message, end)
