@@ -1,27 +1,30 @@
 """Suites: named, versioned lists of tasks. A list never changes; a new one gets a new version."""
 
-from mechboard.protocols import Suite
+from mechboard.contract.task import Suite
 
 embedded = Suite(
     name="embedded",
-    version=2,
-    summary="Everything that runs on a laptop without a download",
+    version=3,
+    summary="Everything that runs on a laptop without a download; compiled programs are unit tests and stand apart",
+    kind="circuit",
     tasks=(
         "agreement-across-pp-mini",
         "agreement-across-rc-mini",
         "agreement-simple-mini",
         "agreement-within-rc-mini",
-        "compiled-arithmetic",
-        "compiled-brackets",
-        "compiled-fraction",
-        "compiled-induction",
-        "compiled-redundant",
-        "compiled-reverse",
         "docstring-mini",
         "greater-than-mini",
         "ioi-mini",
         "trained-greater-than",
         "trained-induction",
         "trained-ioi",
+    ),
+    apart=(
+        "compiled-arithmetic",
+        "compiled-brackets",
+        "compiled-fraction",
+        "compiled-induction",
+        "compiled-redundant",
+        "compiled-reverse",
     ),
 )
