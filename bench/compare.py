@@ -140,13 +140,12 @@ def _other_meaning(base: Record, head: Record) -> str | None:
     """Why the numbers of two records mean different things, None if they mean the same."""
     facts = {
         "task version": (base.cell.task_version, head.cell.task_version),
-        "graph": (base.task.graph, head.task.graph),
-        "adapter": (base.adapter, head.adapter),
+        "problem": (base.task.facts, head.task.facts),
         "headline": (base.headline, head.headline),
     }
     for what, (before, after) in facts.items():
         if before != after:
-            return f"the {what} differs" + ("" if what == "graph" else f": {before} in BASE, {after} in HEAD")
+            return f"the {what} differs" + ("" if what == "problem" else f": {before} in BASE, {after} in HEAD")
     truths = {truth.name: truth.n_true for truth in head.task.truths}
     for truth in base.task.truths:
         if truths.get(truth.name) != truth.n_true:

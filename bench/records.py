@@ -167,7 +167,7 @@ def _exhibit(value: Any, types: Mapping[str, type[Exhibit]]) -> Any:
     if isinstance(value, Exhibit):
         return value
     named = value.get("type") if isinstance(value, dict) else None
-    if named not in types:
+    if not isinstance(named, str) or named not in types:
         raise ValueError(f"an exhibit has type {named!r}; valid: {', '.join(sorted(types))}")
     return types[named].model_validate(value)
 

@@ -66,7 +66,7 @@ class Kind(ABC, Generic[Problem, Solution]):
     shown: ClassVar[tuple[str, ...]]
     sees: ClassVar[frozenset[str]] = frozenset()
     exhibits: ClassVar[tuple[type[Exhibit], ...]] = ()
-    adapters: ClassVar[tuple[Adapter, ...]] = ()
+    adapters: ClassVar[tuple[Adapter[Any, Any], ...]] = ()
     trials: ClassVar[str]
 
     @abstractmethod

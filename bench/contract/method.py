@@ -98,7 +98,7 @@ def method(
 def _check(name: str, kinds: tuple[str, ...]) -> None:
     if not NAME.fullmatch(name):
         raise PluginError(f"A method is called {name!r}; valid: letters, digits, '.', '_' and '-', such as my-method.")
-    if isinstance(kinds, str) or not kinds or not all(NAME.fullmatch(kind) for kind in kinds):
+    if type(kinds) is not tuple or not kinds or not all(NAME.fullmatch(kind) for kind in kinds):
         raise PluginError(f"Method {name!r} declares kinds {kinds!r}; valid: a tuple of names, such as ('circuit',).")
 
 
