@@ -51,7 +51,7 @@ class CircuitProblem:
     truth: Bool[Tensor, " edges"] | None = None
 
     def __post_init__(self) -> None:
-        from mechboard.graph.prompts import CheckedMetric
+        from mechboard.graph.pairs import CheckedMetric
 
         if not isinstance(self.metric, CheckedMetric):
             object.__setattr__(self, "metric", CheckedMetric(self.metric, self.model.config.d_vocab_out))

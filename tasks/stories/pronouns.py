@@ -26,7 +26,7 @@ from mechboard.graph import PromptPairs
 from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 from mechboard.tasks.own import OwnTask
 from mechboard.tasks.stories import llama2c
-from mechboard.tasks.tokens import load_tokenizer
+from mechboard.tasks.tokenizers import load_tokenizer
 
 _CHECKPOINT, _TOKENIZER = "stories260K/stories260K.bin", "stories260K/tok512.model"
 # AutoTokenizer refuses this sentencepiece model or, if it is renamed, reads it with wrong ids.

@@ -22,7 +22,7 @@ from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes, read_card
-from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
+from mechboard.ground_truth.trained.behaviours import Batch, TrainedBehaviour
 from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
@@ -37,7 +37,7 @@ class TrainedTask:
     kind: Kind
     tier: Tier
     summary: str
-    behaviour: Behaviour
+    behaviour: TrainedBehaviour
     corrupt: Callable[[Batch, torch.Generator], Batch]
     metric: Metric
     targets: Callable[[Batch, Batch], dict[str, Tensor]]
