@@ -4,8 +4,10 @@ Importing this package imports no torch; the graph engine is in `mechboard.graph
 contract in `mechboard.protocols`.
 """
 
+# An editable install makes `bench` importable too. A method declared by `bench.protocols` would be of another class than
+# the registry's, and no method to it.
 if __name__ != "mechboard":
-    raise ImportError("This folder is the package `mechboard`; install it (pip install -e .) and import mechboard.")
+    raise ImportError("This folder is the package `mechboard`; import it by that name.")
 
 from mechboard.errors import BenchError
 

@@ -20,12 +20,12 @@ from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import CARD, hashes
 from mechboard.ground_truth.mini import grammar, lexicon, model
 from mechboard.ground_truth.mini.corpus import LENGTH, sequences
-from mechboard.ground_truth.mini.tokens import VOCABULARY, tokenizer
+from mechboard.ground_truth.mini.vocabulary import VOCABULARY, tokenizer
 from mechboard.metrics.answers import logit_difference, probability_difference
 from mechboard.registry import Registry
 from mechboard.tasks.behaviours.agreement import Agreement
-from mechboard.tasks.behaviours.prompts import Behaviour, Example, as_pairs
-from mechboard.tasks.tokens import Encode, load_tokenizer
+from mechboard.tasks.behaviours.examples import Behaviour, Example, as_pairs
+from mechboard.tasks.tokenizers import Encode, load_tokenizer
 
 PROMPTS, ACCEPTED = 1000, 0.95
 _CONTINUATIONS, _NEW_TOKENS = 300, 20

@@ -12,7 +12,7 @@ with its reason in `mutants.equivalent.toml`; an entry that matches no mutant an
 
 A killed mutant costs about a second, one that survives as long as its tests: eight minutes for the 400 of `bench/metrics`
 on one core. Why not a known tool: mutmut 3 takes
-a module's name from its path, so in a package that is called otherwise than its folder no mutant meets a test; it
+a module's name from the path of its file, which is in the folder `bench` here, so that no mutant meets a test; it
 imports before the shapes of annotations can be watched, and leaves out what is decorated. cosmic-ray writes the mutant
 into the working tree and starts an interpreter for each.
 """
@@ -85,9 +85,6 @@ class Tree:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _link(ROOT, folder)
-        mapping = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
-        for package in sorted(mapping):
-            (folder / package.replace(".", "/")).symlink_to(folder / mapping[package])
 
     @contextmanager
     def mutated(self, mutation: Mutation) -> Iterator[None]:
@@ -119,7 +116,11 @@ class Tree:
 def _link(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     for entry in source.iterdir():
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in ("__pycache__", "results"):
+        if (
+            entry.is_symlink()
+        ):  # one inside the repository: the same in the copy, so that a file has one place there too
+            (target / entry.name).symlink_to(entry.readlink())
+        elif entry.is_dir() and not entry.name.startswith(".") and entry.name not in ("__pycache__", "results"):
             _link(entry, target / entry.name)
         elif entry.is_file() or entry.name == "results":
             (target / entry.name).symlink_to(entry)

@@ -11,11 +11,11 @@ from mechboard.errors import UsageError
 from mechboard.graph import PromptPairs
 from mechboard.metrics.answers import logit_difference, logit_margin, probability_difference
 from mechboard.registry import Registry
+from mechboard.tasks.behaviours.examples import Example, as_pairs
 from mechboard.tasks.behaviours.greater_than import GreaterThan
 from mechboard.tasks.behaviours.indirect_object import IndirectObject
-from mechboard.tasks.behaviours.prompts import Example, as_pairs
 from mechboard.tasks.mini import agreement, docstring, greater_than, ioi
-from mechboard.tasks.tokens import load_tokenizer
+from mechboard.tasks.tokenizers import load_tokenizer
 
 SPLITS = ("train", "test")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mechboard.ground_truth.mini import lexicon
-from mechboard.ground_truth.mini.tokens import VOCABULARY
+from mechboard.ground_truth.mini.vocabulary import VOCABULARY
 from mechboard.registry import Registry
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith(("compiled-", "trained-")) or "-mini" in name]

@@ -81,12 +81,12 @@ SOLUTION = [
     ("eap", "ioi-mini", "bench/metrics/answers.py"),
     ("eap", "ioi-mini", "tasks/mini/ioi.py"),
     ("eap", "ioi-mini", "tasks/behaviours/indirect_object.py"),
-    ("eap", "ioi-mini", "tasks/behaviours/prompts.py"),
-    ("eap", "ioi-mini", "tasks/tokens.py"),
+    ("eap", "ioi-mini", "tasks/behaviours/examples.py"),
+    ("eap", "ioi-mini", "tasks/tokenizers.py"),
     ("eap", "ioi-mini", "ground_truth/mini/lexicon.py"),
     ("eap", "ioi-mini", "bench/graph/hf.py"),
     ("eap", "pronoun-stories", "tasks/own.py"),
-    ("eap", "pronoun-stories", "tasks/tokens.py"),
+    ("eap", "pronoun-stories", "tasks/tokenizers.py"),
     ("eap", "pronoun-stories", "bench/metrics/answers.py"),
 ]
 

@@ -15,11 +15,11 @@ from mechboard.errors import ModelError, UsageError
 from mechboard.graph import metric_values
 from mechboard.ground_truth.cards import read_card
 from mechboard.ground_truth.mini import corpus, effects, grammar, lexicon, model
-from mechboard.ground_truth.mini.tokens import UNKNOWN, VOCABULARY, tokenizer
 from mechboard.ground_truth.mini.train import Training, next_token_loss
+from mechboard.ground_truth.mini.vocabulary import UNKNOWN, VOCABULARY, tokenizer
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.registry import Registry
-from mechboard.tasks.tokens import load_tokenizer
+from mechboard.tasks.tokenizers import load_tokenizer
 
 TASKS = [name for name in Registry().plugins("task") if name.endswith("-mini")]
 

@@ -83,10 +83,9 @@ def repository(tmp_path, monkeypatch):
     root = tmp_path / "repository"
     for folder in ("bench", "extra", "tests", "benchmarks"):
         (root / folder).mkdir(parents=True)
-    (root / "pyproject.toml").write_text(
-        '[tool.setuptools.package-dir]\nmechboard = "bench"\n"mechboard.extra" = "extra"\n'
-        '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n'
-    )
+    (root / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n')
+    (root / "mechboard").symlink_to("bench")
+    (root / "bench" / "extra").symlink_to("../extra")
     (root / "bench" / "__init__.py").touch()
     (root / "extra" / "__init__.py").touch()
     (root / "extra" / "maths.py").write_text("def half(n):\n    return n / 2\n\n\ndef unseen(n):\n    return n - n\n")

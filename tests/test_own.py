@@ -122,7 +122,7 @@ def test_too_few_pairs_and_a_missing_file_say_what_is_valid(checkpoint, tmp_path
 
 
 def test_stories260k_text_is_tokenised_with_the_right_ids(stories):
-    from mechboard.tasks.tokens import answer_id, load_tokenizer
+    from mechboard.tasks.tokenizers import answer_id, load_tokenizer
 
     encode = load_tokenizer(stories)
     assert encode("Once upon a time") == [1, 403, 407, 261, 378]
@@ -150,7 +150,7 @@ def test_gpt2_text_is_tokenised_by_the_checkpoints_own_tokenizer(assets, checkpo
     source = assets / "tokenizer-gpt2"
     if not source.is_dir():
         pytest.skip(f"no tokenizer-gpt2 in {assets}")
-    from mechboard.tasks.tokens import load_tokenizer
+    from mechboard.tasks.tokenizers import load_tokenizer
 
     for file in source.iterdir():
         shutil.copy(file, checkpoint)

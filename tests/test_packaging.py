@@ -1,19 +1,84 @@
+import ast
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+from setuptools import find_packages
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = {"mechboard": "bench"} | {f"mechboard.{n}": n for n in ("methods", "tasks", "ground_truth", "leaderboard")}
+INNER = ("methods", "tasks", "ground_truth", "leaderboard")
+LINKS = {"mechboard": "bench"} | {f"bench/{name}": f"../{name}" for name in INNER}
+
+ENGINE = {path.stem for path in (ROOT / "bench").glob("*.py")}
+MAY_IMPORT = {
+    "bench/graph": {"graph", "errors"},
+    "bench/metrics": {"metrics", "graph", "errors", "protocols"},
+    "bench": ENGINE | {"", "graph", "metrics", "workers"},
+    "bench/workers": ENGINE - {"runner"} | {"graph", "metrics", "workers"},
+    "bench/cli": ENGINE | {"graph", "metrics", "workers", "cli", "leaderboard", "tasks.own"},
+    "bench/__main__.py": {"cli"},
+    "methods": {"methods", "graph", "metrics", "errors", "protocols"},
+    "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},
+    "ground_truth": {"ground_truth", "graph", "errors", "hashing"},
+    "leaderboard": {"leaderboard", "errors", "files", "protocols", "records"},
+}
+"""What each folder may import of mechboard; the longest name that holds a file is the one that counts."""
 
 
-def test_every_package_in_the_tree_is_listed_for_the_wheel():
-    found = set()
-    for package, folder in FOLDERS.items():
-        for init in (ROOT / folder).rglob("__init__.py"):
-            inside = init.parent.relative_to(ROOT / folder).parts
-            found.add(".".join([package, *inside]))
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
-    assert PROJECT["tool"]["setuptools"]["package-dir"] == FOLDERS
+def sources():
+    """Every file of the package, by its path from the root, and each once."""
+    for folder in ("bench", *INNER):
+        for at, _, names in os.walk(ROOT / folder):
+            yield from (Path(at, name).relative_to(ROOT) for name in names if name.endswith(".py"))
+
+
+def module_of(path):
+    inside = path.parts[1:] if path.parts[0] == "bench" else path.parts
+    return ".".join(["mechboard", *inside]).removesuffix(".py").removesuffix(".__init__")
+
+
+def imported(source, package):
+    """Dotted names of what is imported anywhere in a file, below mechboard: `graph.trace.record`, `errors.BenchError`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(filter(None, (above, node.module)))
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.partition(".")[2] for name in names if name.partition(".")[0] == "mechboard")
+
+
+def test_the_links_that_make_the_folders_one_package_are_there():
+    assert {link: os.readlink(ROOT / link) for link in LINKS} == LINKS
+
+
+def test_every_folder_of_modules_is_in_the_wheel():
+    settings = PROJECT["tool"]["setuptools"]
+    assert settings["package-dir"] == {"": "."}
+    assert settings["packages"]["find"]["namespaces"] is False
+    found = find_packages(str(ROOT), include=settings["packages"]["find"]["include"])
+    assert set(found) == {module_of(path.parent / "__init__.py") for path in sources()}
+
+
+def test_a_clone_in_a_folder_of_the_packages_name_does_not_hide_the_package(tmp_path):
+    (tmp_path / "mechboard").symlink_to(ROOT)
+    script = tmp_path / "script.py"
+    script.write_text("import mechboard.methods.eap as eap; print(eap.eap.name)")
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.returncode) == ("eap\n", 0), done.stderr
+
+
+def test_the_engine_is_not_imported_a_second_time_under_its_folders_name():
+    done = subprocess.run([sys.executable, "-c", "import bench.protocols"], cwd=ROOT, capture_output=True, text=True)
+    assert "This folder is the package `mechboard`" in done.stderr
 
 
 def test_the_version_is_stated_once_in_two_places():
@@ -24,24 +89,27 @@ def test_the_version_is_stated_once_in_two_places():
     assert __version__ in (ROOT / "CITATION.cff").read_text()
 
 
-def test_nothing_outside_the_kernel_imports_against_the_direction_of_dependencies():
-    """methods, tasks -> graph, metrics -> nothing of ours but errors; graph knows nothing of metrics or tasks."""
-    allowed = {
-        "bench/graph": {"graph", "errors"},
-        "ground_truth": {"ground_truth", "graph", "errors", "hashing"},
-        "bench/metrics": {"metrics", "graph", "errors", "protocols"},
-        "methods": {"methods", "graph", "metrics", "errors", "protocols"},
-        "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},
-    }
-    for folder, names in allowed.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            for line in path.read_text().splitlines():
-                words = line.split()
-                if words[:1] == ["from"] and words[1].startswith("mechboard."):
-                    assert words[1].split(".")[1] in names, f"{path}: {line}"
+def test_nothing_imports_against_the_direction_of_dependencies():
+    for path in sources():
+        folder = max((f for f in MAY_IMPORT if path.is_relative_to(f)), key=len)
+        module = module_of(path)
+        for name in imported(
+            (ROOT / path).read_text(), module if path.stem == "__init__" else module.rpartition(".")[0]
+        ):
+            fits = any(f"{name}.".startswith(f"{allowed}.") for allowed in MAY_IMPORT[folder])
+            assert fits or name == "__version__", f"{path} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import mechboard.runner", "import mechboard.runner as r", "from mechboard import runner", "def f(): from ... import runner",
+     "from mechboard.runner import run", "from ...runner import run", "if x: import os, mechboard.runner"],
+)  # fmt: skip
+def test_no_way_to_write_an_import_goes_unseen(statement):
+    assert [name for name in imported(statement, "mechboard.tasks.mini") if name.startswith("runner")]
 
 
 def test_no_file_of_maths_names_a_device():
-    for folder in ("bench/graph", "bench/metrics", "methods", "tasks"):
-        for path in (ROOT / folder).rglob("*.py"):
-            assert "cuda" not in path.read_text(), path
+    for path in sources():
+        if path.parts[0] in ("methods", "tasks") or path.parts[:2] in (("bench", "graph"), ("bench", "metrics")):
+            assert "cuda" not in (ROOT / path).read_text(), path

@@ -159,7 +159,7 @@ def _outcomes(plan: Plan, store: Store, find: Find, flags: dict[str, Any]) -> li
 
     from mechboard.cli.progress import make_progress
     from mechboard.runner import Runner
-    from mechboard.track import WandbTracker
+    from mechboard.wandb_tracker import WandbTracker
 
     threads = 1 if flags["jobs"] > 1 else torch.get_num_threads()
     with make_progress(flags["progress"], plan, jobs=flags["jobs"]) as progress:

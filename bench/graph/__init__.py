@@ -4,10 +4,10 @@ from mechboard.graph.ablation import Ablation, AblationKind
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import Cost, counting
 from mechboard.graph.decoder import Decoder
+from mechboard.graph.graph import Graph
 from mechboard.graph.metric_head import metric_gradient, metric_values
-from mechboard.graph.nodes import Graph
+from mechboard.graph.pairs import Metric, PromptPairs
 from mechboard.graph.patching import patch_each_edge, run_patched
-from mechboard.graph.prompts import Metric, PromptPairs
 from mechboard.graph.trace import input_gradients, record_outputs, record_tape
 
 __all__ = [

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.nodes import Graph
-from mechboard.graph.prompts import PromptPairs
+from mechboard.graph.graph import Graph
+from mechboard.graph.pairs import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
 
 AblationKind = Literal["resample", "mean", "mean-global", "zero"]

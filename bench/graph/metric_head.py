@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.prompts import Metric, PromptPairs
+from mechboard.graph.pairs import Metric, PromptPairs
 
 
 @torch.no_grad()

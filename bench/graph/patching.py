@@ -20,8 +20,8 @@ from torch import Tensor
 
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
+from mechboard.graph.graph import Graph
 from mechboard.graph.layers import apply_gain
-from mechboard.graph.nodes import Graph
 from mechboard.graph.trace import new_outputs, record_outputs
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mechboard.graph.ablation import Ablation
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.nodes import Graph
-from mechboard.graph.prompts import CheckedMetric, Metric, PromptPairs
+from mechboard.graph.graph import Graph
+from mechboard.graph.pairs import CheckedMetric, Metric, PromptPairs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from mechboard.graph.cost import count
 from mechboard.graph.decoder import Decoder
+from mechboard.graph.graph import Graph
 from mechboard.graph.layers import Normalised, apply_gain, normalise_backward
-from mechboard.graph.nodes import Graph
 from mechboard.graph.weights import NormWeights
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.prompts import PromptPairs
+from mechboard.graph.pairs import PromptPairs
 
 
 def logit_difference(

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechboard.ground_truth.mini.grammar import document
-from mechboard.ground_truth.mini.tokens import tokenizer
+from mechboard.ground_truth.mini.vocabulary import tokenizer
 
 SEED, LENGTH = 0, 64
 

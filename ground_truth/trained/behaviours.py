@@ -31,7 +31,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behaviour:
+class TrainedBehaviour:
     """One behaviour. `interchange[node]` maps (base, source) to the answer after that node's output is swapped in.
 
     `sources[node]` draws prompts for that interchange, given the base; a fresh sample where it is absent.
@@ -149,7 +149,7 @@ def _ioi_place_from_source(base: Batch, source: Batch) -> Tensor:
     return _one_hot(names, IOI_VOCABULARY)
 
 
-IOI = Behaviour(
+IOI = TrainedBehaviour(
     name="ioi",
     summary="indirect object through a duplicate-token, an S-inhibition and a name-mover head",
     vocabulary=IOI_VOCABULARY,
@@ -209,7 +209,7 @@ def _greater_first_year(base: Batch, generator: Generator) -> Batch:
     return _greater_prompts(torch.zeros_like(base.hidden["year"]), base.hidden["century"], base.hidden["noun"])
 
 
-GREATER_THAN = Behaviour(
+GREATER_THAN = TrainedBehaviour(
     name="greater-than",
     summary="a later year through one head that fetches the year and two MLPs that compare",
     vocabulary=GREATER_VOCABULARY,
@@ -271,7 +271,7 @@ def _induction_slot_from_source(base: Batch, source: Batch) -> Tensor:
     return _one_hot(base.hidden["values"].gather(1, slot[:, None]).squeeze(1), INDUCTION_VOCABULARY)
 
 
-INDUCTION = Behaviour(
+INDUCTION = TrainedBehaviour(
     name="induction",
     summary="the symbol that followed, through a previous-token and an induction head",
     vocabulary=INDUCTION_VOCABULARY,

@@ -27,7 +27,7 @@ from torch import Tensor
 from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
 from mechboard.ground_truth.cards import hashes
-from mechboard.ground_truth.trained.behaviours import BEHAVIOURS, Batch, Behaviour
+from mechboard.ground_truth.trained.behaviours import BEHAVIOURS, Batch, TrainedBehaviour
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
 
 _BATCH, _RATE, _WARMUP = 192, 2e-3, 100
@@ -35,7 +35,7 @@ _CHECK = 2048
 ACCEPTED = 0.97
 
 
-def outside_edges(behaviour: Behaviour, graph: Graph) -> Tensor:
+def outside_edges(behaviour: TrainedBehaviour, graph: Graph) -> Tensor:
     """Dense head-level edge set of everything outside the declared circuit, as floats."""
     return graph.dense(~graph.edge_mask(behaviour.edges), False).float()
 
@@ -49,12 +49,12 @@ def _loss(logits: Tensor, answer: Tensor) -> Tensor:
     return F.cross_entropy(logits, answer)
 
 
-def _source(behaviour: Behaviour, node: str, base: Batch, generator: torch.Generator) -> Batch:
+def _source(behaviour: TrainedBehaviour, node: str, base: Batch, generator: torch.Generator) -> Batch:
     draw = behaviour.sources.get(node)
     return draw(base, generator) if draw else behaviour.sample(len(base), generator)
 
 
-def train(behaviour: Behaviour, *, steps: int, seed: int, log_every: int = 100) -> PatchedTransformer:
+def train(behaviour: TrainedBehaviour, *, steps: int, seed: int, log_every: int = 100) -> PatchedTransformer:
     """Train from scratch."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -91,7 +91,7 @@ def train(behaviour: Behaviour, *, steps: int, seed: int, log_every: int = 100) 
 
 
 @torch.no_grad()
-def check(behaviour: Behaviour, model: PatchedTransformer, *, seed: int = 10_000) -> dict[str, float]:
+def check(behaviour: TrainedBehaviour, model: PatchedTransformer, *, seed: int = 10_000) -> dict[str, float]:
     """Accuracies on fresh prompts: behaviour, each interchange, and each corruption of all outside edges."""
     generator = torch.Generator().manual_seed(seed)
     graph = Graph.of(model.config, level="head")
@@ -111,7 +111,7 @@ def check(behaviour: Behaviour, model: PatchedTransformer, *, seed: int = 10_000
 
 
 def save(
-    behaviour: Behaviour, model: PatchedTransformer, found: dict[str, float], out: Path, steps: int, seed: int
+    behaviour: TrainedBehaviour, model: PatchedTransformer, found: dict[str, float], out: Path, steps: int, seed: int
 ) -> None:
     """Write weights in GPT-2 format and a card with the accuracies."""
     decoder = model.decoder()

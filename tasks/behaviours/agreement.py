@@ -17,7 +17,7 @@ from typing import Literal
 
 from mechboard.graph import Metric
 from mechboard.metrics.answers import logit_difference
-from mechboard.tasks.behaviours.prompts import Example
+from mechboard.tasks.behaviours.examples import Example
 
 Forms = tuple[str, str]
 """Singular and plural."""

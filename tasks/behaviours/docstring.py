@@ -23,7 +23,7 @@ from random import Random
 
 from mechboard.graph import Metric
 from mechboard.metrics.answers import logit_margin
-from mechboard.tasks.behaviours.prompts import Example
+from mechboard.tasks.behaviours.examples import Example
 
 _BEFORE, _MATCHING, _AFTER = 2, 3, 1
 _ON_FUNCTION, _ON_ARGUMENT = 3, 2

@@ -13,7 +13,7 @@ from random import Random
 
 from mechboard.graph import Metric
 from mechboard.metrics.answers import probability_difference
-from mechboard.tasks.behaviours.prompts import Example
+from mechboard.tasks.behaviours.examples import Example
 
 _CORRUPT = "01"
 _YEARS = tuple(f"{year:02d}" for year in range(100))

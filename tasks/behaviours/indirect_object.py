@@ -14,7 +14,7 @@ from random import Random
 
 from mechboard.graph import Metric
 from mechboard.metrics.answers import logit_difference
-from mechboard.tasks.behaviours.prompts import Example
+from mechboard.tasks.behaviours.examples import Example
 
 _ASKED = " {IO}"
 

@@ -20,8 +20,8 @@ from mechboard.ground_truth.mini import effects, model
 from mechboard.ground_truth.mini.lexicon import Split
 from mechboard.hashing import sha256
 from mechboard.protocols import CircuitProblem, Instance, Task, Truth
-from mechboard.tasks.behaviours.prompts import Behaviour, as_pairs
-from mechboard.tasks.tokens import Encode, load_tokenizer
+from mechboard.tasks.behaviours.examples import Behaviour, as_pairs
+from mechboard.tasks.tokenizers import Encode, load_tokenizer
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 64, 64
 

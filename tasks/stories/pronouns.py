@@ -25,7 +25,7 @@ from mechboard.errors import AssetError
 from mechboard.protocols import CircuitProblem, Instance, Task
 from mechboard.tasks.own import OwnTask, own_task
 from mechboard.tasks.stories import llama2c
-from mechboard.tasks.tokens import load_tokenizer
+from mechboard.tasks.tokenizers import load_tokenizer
 
 _CHECKPOINT, _TOKENIZER = "stories260K/stories260K.bin", "stories260K/tok512.model"
 # AutoTokenizer refuses this sentencepiece model or, if it is renamed, reads it with wrong ids.

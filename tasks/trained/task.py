@@ -21,7 +21,7 @@ from torch import Tensor
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes, read_card
-from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
+from mechboard.ground_truth.trained.behaviours import Batch, TrainedBehaviour
 from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
@@ -32,7 +32,7 @@ class TrainedTask(Task):
     """A behaviour with its trained model. `targets` says what the metric reads of (clean, corrupt)."""
 
     kind: str = "circuit"
-    behaviour: Behaviour
+    behaviour: TrainedBehaviour
     corrupt: Callable[[Batch, torch.Generator], Batch]
     metric: Metric
     targets: Callable[[Batch, Batch], dict[str, Tensor]]

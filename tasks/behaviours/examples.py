@@ -13,7 +13,7 @@ from torch import Tensor
 from mechboard.errors import UsageError
 from mechboard.graph import Metric, PromptPairs
 from mechboard.metrics.answers import logit_difference, logit_margin, probability_difference
-from mechboard.tasks.tokens import Encode, answer_id
+from mechboard.tasks.tokenizers import Encode, answer_id
 
 
 @dataclass(frozen=True)

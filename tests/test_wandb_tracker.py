@@ -12,7 +12,7 @@ from test_runner import Quiet, counted, drawn, run
 
 from mechboard.runner import Outcome, Runner
 from mechboard.store import Store
-from mechboard.track import WandbTracker
+from mechboard.wandb_tracker import WandbTracker
 from mechboard.workers.inline import Inline
 
 wandb = pytest.importorskip("wandb")
