@@ -4,7 +4,7 @@ from mechboard.protocols import Suite
 
 embedded = Suite(
     name="embedded",
-    version=2,
+    version=3,
     summary="Everything that runs on a laptop without a download",
     tasks=(
         "agreement-across-pp-mini",

@@ -122,40 +122,6 @@ def test_an_edge_without_a_score_enters_every_circuit_last(small, scores):
     assert curve.y == pytest.approx(asked.tolist())
 
 
-def test_scores_under_the_resolution_tie_and_those_above_do_not(small):
-    scores = torch.full((small.n,), -1e-6)
-    scores[0], scores[1] = -1.0, 3e-6
-    edges = torch.arange(small.n) == 1
-    auc = "auc[t:set]"
-
-    def value(resolution):
-        return small.evaluate(scores, truth_of(edges), resolution=resolution).measures[auc].value
-
-    rest = small.n - 1
-    assert value(0.0) == pytest.approx(1 - 1 / rest)
-    assert value(2e-6) == pytest.approx(1 - 1 / rest)
-    assert value(4e-6) == pytest.approx(1 - (1 + (rest - 1) / 2) / rest)
-    assert small.evaluate(torch.full((small.n,), NAN), resolution=1e-6).measures["coverage"].value == 0.0
-
-
-def test_the_resolution_is_a_share_of_the_strongest_score_and_includes_its_end(small):
-    scores = torch.zeros(small.n)
-    scores[0], scores[1], scores[2] = -4.0, 1.0, NAN
-    edges = torch.arange(small.n) == 1
-    tied = small.evaluate(scores, truth_of(edges), resolution=0.25)
-    apart = small.evaluate(scores, truth_of(edges), resolution=0.24)
-    assert tied.measures["auc-low[t:set]"].value < apart.measures["auc-low[t:set]"].value
-    assert [e.name for e in tied.circuit] == [small.problem.graph.edges[i] for i in (0, 1)]
-    assert [e.found for e in tied.circuit] == [True, False]
-
-
-def test_an_edge_without_a_score_makes_no_other_edge_small(small):
-    scores = torch.full((small.n,), 1e-3)
-    scores[0], scores[1] = 2e-3, NAN
-    auc = small.evaluate(scores, truth_of(torch.arange(small.n) < 1), resolution=1e-2).measures["auc[t:set]"]
-    assert auc.value == 1.0
-
-
 # -- what stands beside the numbers --------------------------------------------------------------
 
 MEASURES = {

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -26,6 +26,30 @@ def test_trapezoid_auc_equals_scikit_learns_with_any_ties(rows):
         result = roc(scores, truth)
         assert result.trapezoid == pytest.approx(expected, abs=1e-12)
         assert result.pessimistic <= result.trapezoid <= result.optimistic
+
+
+# Powers of two apart, so that no map below can make two strengths one by rounding.
+SCORES = st.one_of(
+    st.builds(lambda sign, power: sign * 2.0**power, st.sampled_from((-1, 1)), st.integers(-30, 8)),
+    st.sampled_from((0.0, float("nan"))),
+)
+MAPS = st.one_of(
+    st.floats(0.1, 3.0).map(lambda p: lambda strength: strength**p),
+    st.floats(0.1, 3.0).map(lambda p: lambda strength: torch.expm1(p * strength)),
+    st.floats(0.1, 3.0).map(lambda p: lambda strength: torch.log1p(p * strength)),
+)
+
+
+@given(st.lists(st.tuples(SCORES, st.booleans()), min_size=3, max_size=40), MAPS)
+def test_auc_depends_on_the_order_of_strengths_and_on_nothing_else(rows, increasing):
+    scores, truth = torch.tensor([s for s, _ in rows]).double(), torch.tensor([t for _, t in rows])
+    assume(0 < truth.sum() < len(truth))
+    mapped = scores.sign() * increasing(scores.abs())
+    assert mapped.isfinite().equal(scores.isfinite())
+    before, after = roc(scores, truth), roc(mapped, truth)
+    assert (after.trapezoid, after.pessimistic, after.optimistic) == (
+        before.trapezoid, before.pessimistic, before.optimistic,
+    )  # fmt: skip
 
 
 def test_conventions_differ_only_where_scores_tie():
@@ -277,17 +301,6 @@ def test_a_measure_outside_of_its_range_is_refused(name, value, said):
 def test_a_headline_that_is_no_measure_is_refused():
     with pytest.raises(PluginError, match="headline is 'auc'; valid: cmd"):
         Evaluation(headline="auc", measures={"cmd": measure("cmd", 0.1)})
-
-
-def test_rounding_noise_below_the_resolution_does_not_decide_an_order(quick):
-    task, problem, pairs = quick
-    truth = task.truths(problem)[0]
-    scores = torch.where(truth.edges, 0.0, torch.rand(370) * 1e-9)
-    scores[0] = 1.0
-    noisy = evaluate_edges(problem, scores, pairs, [truth])
-    coarse = evaluate_edges(problem, scores, pairs, [truth], resolution=1e-6)
-    assert noisy.measures[noisy.headline].value < 0.1
-    assert coarse.measures[coarse.headline].value == pytest.approx(0.5, abs=0.05)
 
 
 def test_coverage_is_stated(quick):

@@ -44,16 +44,9 @@ def evaluate_edges(
     scores: Float[Tensor, " edges"],
     pairs: PromptPairs,
     truths: Sequence[Truth],
-    *,
-    resolution: float = 0.0,
 ) -> Evaluation:
-    """Every measure of one set of edge scores; the headline is AUC against the first truth, else CMD.
-
-    Scores whose absolute value is at most `resolution` times the largest one count as zero, and so as tied.
-    """
+    """Every measure of one set of edge scores; the headline is AUC against the first truth, else CMD."""
     scores = scores.detach().cpu()
-    largest = scores.nan_to_num(0.0).abs().max()
-    scores = torch.where(scores.abs() <= resolution * largest, torch.zeros_like(scores), scores)
     measures, curves = _faithfulness(problem, scores, pairs)
     for truth in truths:
         curve = roc(scores, truth.edges)

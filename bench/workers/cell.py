@@ -127,7 +127,7 @@ def score(task: Task, problem: CircuitProblem, scores: torch.Tensor) -> Scored:
     """Score an answer on prompts that no method has seen."""
     begun = time.perf_counter()
     truths = task.truths(problem)
-    evaluation = evaluate_edges(problem, scores, task.held_out(problem), truths, resolution=task.resolution)
+    evaluation = evaluate_edges(problem, scores, task.held_out(problem), truths)
     return Scored(
         evaluation, identity.scorer_id(truths, task), task_info(task, problem, truths), time.perf_counter() - begun
     )

@@ -66,7 +66,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-arithmetic",
-    version=1,
+    version=2,
     kind="circuit",
     tier="embedded",
     summary="Sum of three labelled digits through two lookup MLPs (mean-global)",

@@ -58,7 +58,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-brackets",
-    version=1,
+    version=2,
     kind="circuit",
     tier="embedded",
     summary="Balance and early closing of two kinds of brackets (resample)",

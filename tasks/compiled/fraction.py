@@ -48,7 +48,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-fraction",
-    version=1,
+    version=2,
     kind="circuit",
     tier="embedded",
     summary="Fractions of previous tokens of four looked-up classes, and their leads (mean)",

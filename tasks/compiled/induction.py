@@ -61,7 +61,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-induction",
-    version=1,
+    version=2,
     kind="circuit",
     tier="embedded",
     summary="Induction over two attributes with previous-token heads (zero)",

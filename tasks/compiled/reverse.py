@@ -67,7 +67,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-reverse",
-    version=1,
+    version=2,
     kind="circuit",
     tier="embedded",
     summary="Reverse a sequence of varying length, three attributes in parallel (resample)",

@@ -65,9 +65,7 @@ class CompiledTask:
     oracles: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()
     citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
-    # Edges outside the program have no effect at all, so what a method scores there is rounding noise, which must
-    # not decide an order: scores below this share of the largest count as equal to zero.
-    resolution: float = 1e-6
+    resolution: float = 0.0
 
     @property
     def description(self) -> str:
