@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechboard.errors import RecordError
-from mechboard.metrics.measures import definition, impossible
+from mechboard.metrics.measures import definition, impossible, wrong_chance
 
 SCHEMA_VERSION: Literal[1] = 1
 Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted"]
@@ -258,11 +258,11 @@ def _misnamed(name: str, measure: MeasureRecord) -> str:
     if problem := impossible(name, measure.value):
         return problem
     if known := definition(name):
-        for field in ("direction", "chance", "oracle"):
+        for field in ("direction", "oracle"):
             given, valid = getattr(measure, field), getattr(known, field)
             if given != valid:
                 return f"{name} has {field} {given!r}; valid: {valid!r}"
-    return ""
+    return wrong_chance(name, measure.chance)
 
 
 def parse(text: str, where: str) -> Record:

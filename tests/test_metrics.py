@@ -6,13 +6,16 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mechboard.errors import PluginError, ScoringError, UsageError
 from mechboard.identity import scorer_id
 from mechboard.metrics.circuit import circuit_metrics, evaluate_edges
+from mechboard.metrics.correlation import rank_correlation
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
-from mechboard.metrics.measures import measure
+from mechboard.metrics.measures import measure, wrong_chance
+from mechboard.metrics.precision import precision
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import Evaluation, Truth
@@ -30,7 +33,7 @@ def test_trapezoid_auc_equals_scikit_learns_with_any_ties(rows):
 
 # Powers of two apart, so that no map below can make two strengths one by rounding.
 SCORES = st.one_of(
-    st.builds(lambda sign, power: sign * 2.0**power, st.sampled_from((-1, 1)), st.integers(-30, 8)),
+    st.builds(lambda sign, power: sign * 2.0**power, st.sampled_from((-1, 1)), st.integers(-30, 7)),
     st.sampled_from((0.0, float("nan"))),
 )
 MAPS = st.one_of(
@@ -41,15 +44,14 @@ MAPS = st.one_of(
 
 
 @given(st.lists(st.tuples(SCORES, st.booleans()), min_size=3, max_size=40), MAPS)
-def test_auc_depends_on_the_order_of_strengths_and_on_nothing_else(rows, increasing):
+def test_auc_and_precision_depend_on_the_order_of_strengths_and_on_nothing_else(rows, increasing):
     scores, truth = torch.tensor([s for s, _ in rows]).double(), torch.tensor([t for _, t in rows])
     assume(0 < truth.sum() < len(truth))
-    mapped = scores.sign() * increasing(scores.abs())
+    # One value after the other: vectorised, equal strengths at the end of a tensor may map to others.
+    mapped = scores.sign() * torch.stack([increasing(strength) for strength in scores.abs()])
     assert mapped.isfinite().equal(scores.isfinite())
-    before, after = roc(scores, truth), roc(mapped, truth)
-    assert (after.trapezoid, after.pessimistic, after.optimistic) == (
-        before.trapezoid, before.pessimistic, before.optimistic,
-    )  # fmt: skip
+    assert roc(mapped, truth) == roc(scores, truth)
+    assert precision(mapped, truth) == precision(scores, truth)
 
 
 def test_conventions_differ_only_where_scores_tie():
@@ -112,6 +114,82 @@ def test_the_oracle_has_auc_one():
     truth = torch.rand(300) < 0.1
     truth[0] = True
     assert roc(truth.float(), truth).trapezoid == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=3, max_size=60))
+def test_average_precision_equals_scikit_learns_and_the_area_of_its_curve_with_any_ties(rows):
+    scores, truth = torch.tensor([float(s) for s, _ in rows]), torch.tensor([t for _, t in rows])
+    assume(0 < truth.sum() < len(truth))
+    found = precision(scores, truth)
+    assert found.average == pytest.approx(average_precision_score(truth.numpy(), scores.abs().numpy()), abs=1e-12)
+    x, y = zip(*found.points, strict=True)
+    assert np.trapezoid(y, x) == pytest.approx(found.average, abs=1e-12)
+    assert (x[0], x[-1]) == (0, 1)
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.booleans()), min_size=3, max_size=12), st.randoms())
+def test_precision_at_size_is_what_orders_of_the_ties_give_on_average(rows, random):
+    scores, truth = torch.tensor([float(s) for s, _ in rows]), torch.tensor([t for _, t in rows])
+    assume(0 < truth.sum() < len(truth))
+    size, strength = int(truth.sum()), scores.abs()
+    border = strength.sort(descending=True).values[size - 1]
+    above, tied = strength > border, strength == border
+    # Each edge of the tie is as likely to be taken as another.
+    expected = (truth[above].sum() + (size - above.sum()) * truth[tied].double().mean()) / size
+    shuffled = torch.tensor(random.sample(range(len(rows)), len(rows)))
+    assert precision(scores, truth).at_size == pytest.approx(float(expected))
+    assert precision(scores[shuffled], truth[shuffled]).at_size == pytest.approx(float(expected))
+
+
+def test_precision_ranks_edges_without_an_opinion_last_and_together():
+    nan, truth = float("nan"), torch.tensor([True, True, False, False, True])
+    scores = torch.tensor([-2.0, nan, nan, 0.0, 1.0])
+    found = precision(scores, truth)
+    assert found.at_size == pytest.approx(2 / 3)
+    assert found.average == pytest.approx((1 + 1 + 3 / 5) / 3)
+    assert precision(torch.tensor([nan, nan, 1.0, nan, nan]), truth).at_size == pytest.approx(2 * 3 / 4 / 3)
+
+
+def test_precision_is_one_for_the_truth_and_the_prevalence_for_scores_that_tell_nothing():
+    truth = torch.arange(50) < 7
+    assert (precision(truth.float(), truth).average, precision(truth.float(), truth).at_size) == (1.0, 1.0)
+    assert precision(torch.ones(50), truth).average == pytest.approx(7 / 50)
+    assert precision(torch.ones(50), truth).at_size == pytest.approx(7 / 50)
+    assert precision(torch.full((50,), float("nan")), truth).at_size == pytest.approx(7 / 50)
+
+
+def test_precision_of_a_random_order_is_what_its_docstring_says():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.arange(400) < 14
+    found = [precision(torch.randn(400, generator=generator), truth) for _ in range(400)]
+    for values, expected in (([p.at_size for p in found], 14 / 400),
+                             ([p.average for p in found], 14 / 400 + (math.log(400) + 0.6) / 400)):  # fmt: skip
+        error = float(np.std(values)) / math.sqrt(len(values))
+        assert np.mean(values) == pytest.approx(expected, abs=3 * error)
+
+
+@pytest.mark.parametrize("n_true", [0, 3])
+def test_a_truth_of_no_edges_or_of_all_has_no_precision(n_true):
+    with pytest.raises(UsageError, match=f"{n_true} of 3 edges"):
+        precision(torch.rand(3), torch.arange(3) < n_true)
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=40))
+def test_rank_correlation_equals_scipys_with_any_ties(rows):
+    scores, effects = torch.tensor(rows, dtype=torch.float32).T
+    found = rank_correlation(scores, effects)
+    if len(scores.unique()) == 1 or len(effects.unique()) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(spearmanr(scores.numpy(), effects.numpy()).statistic, abs=1e-9)
+
+
+def test_rank_correlation_counts_signs_and_takes_no_opinion_for_zero():
+    effects = torch.tensor([3.0, 0.1, -0.2, 1.0, 0.0])
+    silent = torch.tensor([9.0, float("nan"), -1.0, 2.0, float("nan")])
+    assert rank_correlation(silent, effects) == rank_correlation(silent.nan_to_num(0.0), effects)
+    assert rank_correlation(effects**3, effects) == 1.0
+    assert rank_correlation(-effects, effects) == -1.0
 
 
 def test_counts_cover_mibs_percentages_and_every_count_on_small_graphs():
@@ -250,7 +328,8 @@ def test_each_measure_is_better_in_the_direction_that_it_declares(compiled):
         if good.value != bad:
             directions[name.partition("[")[0]] = "higher" if good.value > bad else "lower"
     assert directions == {
-        "auc": "higher", "auc-low": "higher", "auc-high": "higher", "correlation": "higher", "cmd": "lower",
+        "auc": "higher", "auc-low": "higher", "auc-high": "higher", "auc-signed": "higher", "correlation": "higher",
+        "rank-correlation": "higher", "average-precision": "higher", "precision-at-size": "higher", "cmd": "lower",
         "cmd-mib": "lower", "cpr": "higher", "cpr-clipped": "higher", "completeness": "lower",
     }  # fmt: skip
     for name, good in best.items():
@@ -286,7 +365,11 @@ def test_a_metric_that_is_no_number_is_an_error_and_no_score(compiled):
     [
         ("auc[a:b]", 7.5, "is 7.5; valid: 0 to 1"),
         ("auc-low[a:b]", -0.1, "valid: 0 to 1"),
+        ("auc-signed[a:b]", 1.1, "valid: 0 to 1"),
+        ("average-precision[a:b]", 1.1, "valid: 0 to 1"),
+        ("precision-at-size[a:b]", -0.1, "valid: 0 to 1"),
         ("correlation[a:b]", -1.01, "valid: -1 to 1"),
+        ("rank-correlation[a:b]", 1.01, "valid: -1 to 1"),
         ("cmd", -0.2, "valid: 0 or more"),
         ("cpr-clipped", 1.2, "valid: 0 to 1"),
         ("coverage", 2.0, "valid: 0 to 1"),
@@ -296,6 +379,45 @@ def test_a_metric_that_is_no_number_is_an_error_and_no_score(compiled):
 def test_a_measure_outside_of_its_range_is_refused(name, value, said):
     with pytest.raises(ScoringError, match=said):
         measure(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "chance", "said"),
+    [
+        ("auc[a:b]", 0.4, "chance 0.4; valid: 0.5"),
+        ("correlation[a:b]", 0.1, "chance 0.1; valid: 0.0"),
+        ("cpr", 0.1, "chance 0.1; valid: None"),
+        ("average-precision[a:b]", None, "chance None; valid: 0 or more and under 1"),
+        ("average-precision[a:b]", 1.0, "chance 1.0; valid: 0 or more and under 1"),
+        ("precision-at-size[a:b]", -0.1, "chance -0.1; valid: 0 or more and under 1"),
+        ("precision-at-size[a:b]", float("nan"), "chance nan; valid: 0 or more and under 1"),
+        ("cmd", 0.0, "chance 0.0; valid: over 0"),
+        ("cmd-mib", -1.0, "chance -1.0; valid: over 0"),
+        ("completeness", float("inf"), "chance inf; valid: over 0"),
+    ],
+)
+def test_a_chance_that_a_measure_cannot_have_is_refused(name, chance, said):
+    assert said in wrong_chance(name, chance)
+    if chance is not None or name.startswith("average"):
+        with pytest.raises(ScoringError, match=said):
+            measure(name, 0.5, chance=chance)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("auc[a:b]", None, 0.5),
+        ("auc[a:b]", 0.5, 0.5),
+        ("average-precision[a:b]", 0.0, 0.0),
+        ("precision-at-size[a:b]", 0.99, 0.99),
+        ("cmd", None, None),
+        ("cmd", 1.5, 1.5),
+        ("coverage", None, None),
+    ],
+)
+def test_a_measure_has_the_chance_of_its_definition_its_truth_or_its_task(name, given, taken):
+    assert measure(name, 0.5, chance=given).chance == taken
+    assert wrong_chance(name, taken) == ""
 
 
 def test_a_headline_that_is_no_measure_is_refused():
@@ -329,8 +451,11 @@ def test_scores_are_compared_with_exact_effects_where_a_truth_has_them(quick):
     silent = torch.full((370,), float("nan"))
     silent[0] = 1.0
     assert abs(evaluate_edges(problem, silent, pairs, (truth,)).measures[name].value) < 0.3
-    assert evaluate_edges(problem, torch.ones(370), pairs, (truth,)).measures[name].value is None
-    assert name not in evaluate_edges(problem, truth.effects, pairs, task.truths(problem)).measures
+    equal = evaluate_edges(problem, torch.ones(370), pairs, (truth,)).measures
+    assert [equal[n].value for n in (name, f"rank-{name}")] == [None, None]
+    assert equal[f"rank-{name}"].note == "all scores or all effects are equal"
+    without = evaluate_edges(problem, truth.effects, pairs, task.truths(problem)).measures
+    assert not {name, f"rank-{name}"} & set(without)
 
 
 def test_other_effects_make_another_scorer(compiled):

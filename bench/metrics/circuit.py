@@ -1,27 +1,28 @@
-"""How every circuit task scores edge scores: AUC against each truth, faithfulness, CMD, CPR, completeness.
+"""How every circuit task scores edge scores: detection of each truth, faithfulness, CMD, CPR, completeness.
 
 The definitions are in the modules beside this one; here they meet the model. A task passes its problem, its
-evaluation prompts and its truths.
+evaluation prompts, its truths and the chance of measures that depends on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mechboard.errors import PluginError
 from mechboard.graph import PromptPairs, metric_values, run_patched
-from mechboard.metrics.correlation import correlation
+from mechboard.metrics.detection import detection
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
-from mechboard.metrics.measures import measure
+from mechboard.metrics.measures import TASK_STATES_CHANCE, measure
 from mechboard.metrics.ranking import ranking
-from mechboard.metrics.roc import roc
 from mechboard.protocols import CircuitProblem, Curve, Evaluation, FoundEdge, Measure, Truth
 
 _SHOWN_WITHOUT_TRUTH = 30
-_OF_FAITHFULNESS = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
+_OF_FAITHFULNESS = ("cmd", "cmd-mib", "completeness", "cpr-clipped", "cpr")
 
 
 @torch.no_grad()
@@ -44,28 +45,39 @@ def evaluate_edges(
     scores: Float[Tensor, " edges"],
     pairs: PromptPairs,
     truths: Sequence[Truth],
+    *,
+    chance: Mapping[str, float] = MappingProxyType({}),
 ) -> Evaluation:
-    """Every measure of one set of edge scores; the headline is AUC against the first truth, else CMD."""
+    """Every measure of one set of edge scores, in the order in which they are shown, the headline first.
+
+    The headline is AUC against the first truth, else CMD. `chance` states what random scores have on this task, for
+    measures whose chance is the task's.
+
+    Raises:
+        PluginError: `chance` names a measure whose chance is not the task's.
+    """
+    if wrong := [name for name in chance if name not in TASK_STATES_CHANCE]:
+        raise PluginError(
+            f"A task states the chance of {wrong[0]!r}; valid: {', '.join(TASK_STATES_CHANCE)}; the others have their own."
+        )
     scores = scores.detach().cpu()
-    measures, curves = _faithfulness(problem, scores, pairs)
+    measures: dict[str, Measure] = {}
+    conventions: dict[str, Measure] = {}
+    curves: dict[str, Curve] = {}
     for truth in truths:
-        curve = roc(scores, truth.edges)
-        of = f"{curve.n_true} / {curve.n_edges:,} edges"
-        for suffix, value in (("", curve.trapezoid), ("-low", curve.pessimistic), ("-high", curve.optimistic)):
-            name = f"auc{suffix}[{truth.name}]"
-            measures[name] = measure(name, value, of=of)
-        if truth.effects is not None:
-            name, r = f"correlation[{truth.name}]", correlation(scores, truth.effects)
-            note = "all scores or all effects are equal" if r is None else ""
-            measures[name] = measure(name, r, of=f"exact effects of {curve.n_edges:,} edges", note=note)
-        x, y = zip(*curve.points, strict=True)
-        curves[f"roc[{truth.name}]"] = Curve(x=x, y=y, x_label="false positive rate", y_label="true positive rate")
+        found = detection(scores, truth)
+        measures, conventions, curves = (
+            measures | found.measures,
+            conventions | found.conventions,
+            curves | found.curves,
+        )
+    areas_of, of_model, drawn = _faithfulness(problem, scores, pairs, chance)
     scored = int((~scores.isnan()).sum())
-    measures["coverage"] = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
+    coverage = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
     return Evaluation(
         headline=f"auc[{truths[0].name}]" if truths else "cmd",
-        measures=measures,
-        curves=curves,
+        measures=measures | conventions | areas_of | {"coverage": coverage} | of_model,
+        curves=drawn | curves,
         circuit=found_circuit(problem, scores, truths[0].edges if truths else None),
         notes=_notes(scores),
     )
@@ -80,8 +92,9 @@ def _notes(scores: Tensor) -> tuple[str, ...]:
 
 
 def _faithfulness(
-    problem: CircuitProblem, scores: Tensor, pairs: PromptPairs
-) -> tuple[dict[str, Measure], dict[str, Curve]]:
+    problem: CircuitProblem, scores: Tensor, pairs: PromptPairs, chance: Mapping[str, float]
+) -> tuple[dict[str, Measure], dict[str, Measure], dict[str, Curve]]:
+    """Areas over all sizes of circuits, the metric's means that they are measured by, and curves."""
     n_edges = problem.graph.n_edges
     counts = edge_counts(n_edges)
     by_strength = nested_circuits(ranking(scores, signed=False), counts)
@@ -90,31 +103,34 @@ def _faithfulness(
     circuits = [everything, ~everything, *by_strength, *(~kept for kept in by_strength), *by_score]
     model, empty, *means = circuit_metrics(problem, pairs, circuits)
     anchors = Anchors(model, empty)
-    measures = {
+    of_model = {
         "metric-model": measure("metric-model", model, of=f"{len(pairs)} prompts"),
         "metric-empty": measure("metric-empty", empty, of=f"{len(pairs)} prompts"),
     }
     if not anchors.valid:
         note = "invalid-anchor: the ablation moves the metric by less than 5 %, so faithfulness has no meaning"
-        return measures | {name: measure(name, None, note=note) for name in _OF_FAITHFULNESS}, {}
+        nothing = {name: measure(name, None, chance=chance.get(name), note=note) for name in _OF_FAITHFULNESS}
+        return nothing, of_model, {}
     shares = [count / n_edges for count in counts]
     values = [anchors.faithfulness(m) for m in means]
     strong, complement, signed = (values[i * len(counts) : (i + 1) * len(counts)] for i in range(3))
-    area, at_mib = areas(shares, strong), [i for i, count in enumerate(counts) if count in mib_counts(n_edges)]
+    area, by_signed = areas(shares, strong), areas(shares, signed)
+    at_mib = [i for i, count in enumerate(counts) if count in mib_counts(n_edges)]
     mib = areas([shares[i] for i in at_mib], [strong[i] for i in at_mib])
-    of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
-    measures["cmd"] = measure("cmd", area.deviation, of=of)
-    measures["cmd-mib"] = measure("cmd-mib", mib.deviation, of=f"{len(at_mib)} circuits")
-    by_signed = areas(shares, signed)
-    measures["cpr"] = measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed")
-    measures["cpr-clipped"] = measure("cpr-clipped", by_signed.clipped, of=of)
     # areas() integrates |1 - f|; completeness is the area of |f| of the complement.
     rest = areas(shares, [1 - f for f in complement])
-    measures["completeness"] = measure("completeness", rest.deviation, of=of)
+    of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
+    measures = {
+        "cmd": measure("cmd", area.deviation, chance=chance.get("cmd"), of=of),
+        "cmd-mib": measure("cmd-mib", mib.deviation, chance=chance.get("cmd-mib"), of=f"{len(at_mib)} circuits"),
+        "completeness": measure("completeness", rest.deviation, chance=chance.get("completeness"), of=of),
+        "cpr-clipped": measure("cpr-clipped", by_signed.clipped, of=of),
+        "cpr": measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed"),
+    }
     curves = {}
     for name, y in (("faithfulness", strong), ("faithfulness-signed", signed), ("completeness", complement)):
         curves[name] = Curve(x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness")
-    return measures, curves
+    return measures, of_model, curves
 
 
 def found_circuit(
