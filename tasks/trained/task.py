@@ -22,7 +22,9 @@ from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes, read_card
+from mechboard.ground_truth.trained import effects
 from mechboard.ground_truth.trained.behaviours import Batch, Behaviour
+from mechboard.hashing import sha256
 from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
@@ -63,8 +65,8 @@ class TrainedTask:
         return hashes(self.folder)
 
     def truth_hashes(self) -> dict[str, str]:
-        """Nothing: the truth was declared in source."""
-        return {}
+        """Hash of the measured effects; the edges themselves were declared in source."""
+        return {effects.FILE: sha256(self.folder / effects.FILE)}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
@@ -101,12 +103,22 @@ class TrainedTask:
         )
 
     def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
-        """The declared edges."""
+        """The declared edges, and the exact effects of all.
+
+        Raises:
+            ModelError: the effects cannot be read or are of other edges.
+        """
         source = (
             "declared before training, head-level; trained in with interchange and a strict loss on all other edges"
         )
-        edges = problem.graph.edge_mask(self.behaviour.edges)
-        return (Truth(name=f"{self.name}:declared", edges=edges, source=source),)
+        return (
+            Truth(
+                name=f"{self.name}:declared",
+                edges=problem.graph.edge_mask(self.behaviour.edges),
+                source=source,
+                effects=effects.read_effects(self.folder, problem.graph.edges),
+            ),
+        )
 
     def held_out(self, problem: CircuitProblem) -> PromptPairs:
         """Fresh prompts."""
