@@ -392,8 +392,9 @@ def test_a_measure_outside_of_its_range_is_refused(name, value, said):
         ("precision-at-size[a:b]", -0.1, "chance -0.1; valid: 0 or more and under 1"),
         ("precision-at-size[a:b]", float("nan"), "chance nan; valid: 0 or more and under 1"),
         ("cmd", 0.0, "chance 0.0; valid: over 0"),
-        ("cmd-mib", -1.0, "chance -1.0; valid: over 0"),
-        ("completeness", float("inf"), "chance inf; valid: over 0"),
+        ("cmd", -1.0, "chance -1.0; valid: over 0"),
+        ("cmd", float("inf"), "chance inf; valid: over 0"),
+        ("completeness", 0.5, "chance 0.5; valid: None"),
     ],
 )
 def test_a_chance_that_a_measure_cannot_have_is_refused(name, chance, said):

@@ -122,8 +122,8 @@ def _faithfulness(
     of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
     measures = {
         "cmd": measure("cmd", area.deviation, chance=chance.get("cmd"), of=of),
-        "cmd-mib": measure("cmd-mib", mib.deviation, chance=chance.get("cmd-mib"), of=f"{len(at_mib)} circuits"),
-        "completeness": measure("completeness", rest.deviation, chance=chance.get("completeness"), of=of),
+        "cmd-mib": measure("cmd-mib", mib.deviation, of=f"{len(at_mib)} circuits"),
+        "completeness": measure("completeness", rest.deviation, of=of),
         "cpr-clipped": measure("cpr-clipped", by_signed.clipped, of=of),
         "cpr": measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed"),
     }

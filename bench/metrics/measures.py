@@ -9,7 +9,7 @@ A measure that is not listed here (a third party's) has the fields that its scor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Definition:
 _AUC = Definition(direction="higher", chance=0.5, oracle=1.0, lowest=0.0, highest=1.0)
 _PRECISION = Definition(direction="higher", chance_of="truth", oracle=1.0, lowest=0.0, highest=1.0)
 _CORRELATION = Definition(direction="higher", chance=0.0, oracle=1.0, lowest=-1.0, highest=1.0)
-_AREA_OF_ERROR = Definition(direction="lower", chance_of="task", oracle=0.0, lowest=0.0)
+_AREA_OF_ERROR = Definition(direction="lower", oracle=0.0, lowest=0.0)
 
 DEFINITIONS = {
     "auc": _AUC,
@@ -48,7 +48,7 @@ DEFINITIONS = {
     "rank-correlation": _CORRELATION,
     "auc-low": _AUC,
     "auc-high": _AUC,
-    "cmd": _AREA_OF_ERROR,
+    "cmd": replace(_AREA_OF_ERROR, chance_of="task"),
     "cmd-mib": _AREA_OF_ERROR,
     "completeness": _AREA_OF_ERROR,
     "cpr-clipped": Definition(direction="higher", oracle=1.0, lowest=0.0, highest=1.0),
