@@ -2,10 +2,10 @@
 
     python benchmarks/chance.py [TASK ...] [--json FILE]
 
-For each task (by default those of the suite `embedded`): the mean over three data seeds and 20 random orders of the edges
+For each task (by default those of the suite `embedded`): the mean over three data seeds and ten random orders of the edges
 each, on evaluation prompts, and its standard error. Orders of one data seed share its model and prompts, so the
 error is the larger of two: that of all draws, and that of the means of the data seeds. The line under the table is what
-the task declares. One to six minutes a task on one core.
+the task declares. Half a minute to three minutes a task on one core.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, nested_c
 from mechboard.protocols import CircuitProblem
 from mechboard.registry import Registry
 
-DATA_SEEDS, ORDERS = 3, 20
+DATA_SEEDS, ORDERS = 3, 10
 
 
 def cmds(problem: CircuitProblem, pairs: PromptPairs, orders: Sequence[Tensor]) -> list[float]:

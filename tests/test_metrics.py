@@ -176,7 +176,7 @@ def test_a_truth_of_no_edges_or_of_all_has_no_precision(n_true):
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=40))
 def test_rank_correlation_equals_scipys_with_any_ties(rows):
-    scores, effects = torch.tensor(rows, dtype=torch.float32).T
+    scores, effects = (torch.tensor(column, dtype=torch.float32) for column in zip(*rows, strict=True))
     found = rank_correlation(scores, effects)
     if len(scores.unique()) == 1 or len(effects.unique()) == 1:
         assert found is None

@@ -40,5 +40,6 @@ def rank_correlation(scores: Float[Tensor, " edges"], effects: Float[Tensor, " e
 
 def _ranks(values: Float[Tensor, " edges"]) -> Float[Tensor, " edges"]:
     """Ranks from the lowest up; equal values share the mean of theirs."""
-    _, which, counts = values.unique(return_inverse=True, return_counts=True)
-    return (counts.cumsum(0) - (counts - 1) / 2)[which]
+    ordered = values.sort().values
+    lower, not_higher = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+    return (lower + not_higher + 1) / 2
