@@ -43,19 +43,25 @@ class Ablation:
             yield self._means
 
     def _position_means(self, discovery: PromptPairs, batch_size: int, *, pooled: bool) -> Tensor:
-        """[source, position, d_model]; positions beyond every prompt's end are left at zero."""
-        total: Tensor | None = None
-        seen = torch.zeros(discovery.corrupt.shape[1], device=self._decoder.device, dtype=self._decoder.dtype)
+        """[source, position, d_model]; positions beyond every prompt's end are left at zero.
+
+        Equal values, summed and divided by their number, give that value up to rounding only. So what is averaged are
+        differences from the mean so far, which begins as the value of the first prompt that reaches the position.
+        """
+        at = torch.arange(discovery.corrupt.shape[1], device=self._decoder.device)
+        seen = torch.zeros(len(at), device=self._decoder.device, dtype=self._decoder.dtype)
+        means = seen.new_zeros(self._graph.n_sources, len(at), self._decoder.config.d_model)
         for pairs in discovery.batches(batch_size):
-            real = torch.arange(len(seen), device=pairs.lengths.device) < pairs.lengths[:, None]
+            real = at < pairs.lengths[:, None]
             outputs = record_outputs(self._decoder, self._decoder.embed(pairs.corrupt))
-            part = torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype))
-            total = part if total is None else total + part
+            new = (seen == 0) & real.any(0)
+            means = torch.where(new[:, None], outputs[:, real.int().argmax(0), at], means)
             seen += real.sum(0)
-        assert total is not None
+            outputs -= means[:, None]
+            means += torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype)) / seen.clamp(min=1)[:, None]
         if pooled:
-            return (total.sum(1) / seen.sum())[:, None, :].expand_as(total).contiguous()
-        return total / seen.clamp(min=1)[:, None]
+            return ((means * seen[:, None]).sum(1) / seen.sum())[:, None, :].expand_as(means).contiguous()
+        return means
 
     @torch.no_grad()
     def outputs(
