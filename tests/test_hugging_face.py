@@ -4,7 +4,6 @@ import transformers as hf
 from models import random_decoder, random_pairs
 
 from mechboard.errors import ModelError
-from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
 from mechboard.graph.hf import from_huggingface, load_checkpoint
 
@@ -108,4 +107,4 @@ def test_a_decoder_exported_to_hugging_face_computes_the_same(family):
 def test_stories260k_is_read_with_grouped_queries(stories):
     decoder = load_checkpoint(stories)
     assert (decoder.config.n_heads, decoder.config.n_kv_heads) == (8, 4)
-    assert Graph.of(decoder.config).n_edges == 2_461
+    assert decoder.graph.n_edges == 2_461

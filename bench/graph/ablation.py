@@ -17,7 +17,6 @@ from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
 from mechboard.graph.pairs import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
 
@@ -32,7 +31,6 @@ class Ablation:
             raise UsageError(f"Ablation {kind!r} is unknown; valid: {', '.join(get_args(AblationKind))}.")
         self.kind: AblationKind = kind
         self._decoder = decoder
-        self._graph = Graph.of(decoder.config)
         self._means: Tensor | None = None
         if kind in ("mean", "mean-global"):
             self._means = self._position_means(discovery, batch_size, pooled=kind == "mean-global")
@@ -69,7 +67,7 @@ class Ablation:
         embedded = self._decoder.embed(pairs.corrupt)
         if self.kind == "resample":
             return record_outputs(self._decoder, embedded, into=into)
-        outputs = new_outputs(self._graph, embedded) if into is None else into
+        outputs = new_outputs(self._decoder.graph, embedded) if into is None else into
         if self._means is None:
             return outputs.zero_()
         length = embedded.shape[1]

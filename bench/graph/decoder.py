@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from torch import Tensor
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import count
+from mechboard.graph.graph import Graph
 from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
 
@@ -53,6 +55,11 @@ class Decoder:
         self._fused.append(fused)
         self._fused_bias.append(bias)
         return replace(layer, q=q, k=k, v=v)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Its graph at the level of query, key and value inputs, at which everything is computed."""
+        return Graph.of(self.config)
 
     @property
     def device(self) -> torch.device:

@@ -42,7 +42,7 @@ def run_patched(
             no edges are ignored.
     """
     count(forward=x.shape[0])
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     patched = (patched & graph.valid.to(patched.device)).to(x.device)
     change = new_outputs(graph, x)  # ablated - current output, row by row as the run goes
     torch.sub(ablated[0], x, out=change[0])
@@ -119,7 +119,7 @@ def patch_each_edge(
     its destination's output at all yields the clean final stream without a pass.
     Cost: at most one forward per edge, `max_rows` (prompts x edges) at a time.
     """
-    graph = graph or Graph.of(decoder.config)
+    graph = decoder.graph if graph is None else graph
     clean = _CleanRun.of(decoder, x)
     outputs = clean.outputs
     change = ablated - outputs
@@ -153,9 +153,10 @@ class _CleanRun(NamedTuple):
 
     @classmethod
     def of(cls, decoder: Decoder, x: Tensor) -> _CleanRun:
-        graph = Graph.of(decoder.config)
         outputs = record_outputs(decoder, x)
-        streams = [outputs[: graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)]
+        streams = [
+            outputs[: decoder.graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)
+        ]
         return cls(outputs, streams, outputs.sum(0))
 
 

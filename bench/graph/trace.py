@@ -66,9 +66,8 @@ def record_outputs(
     into: Float[Tensor, "sources batch position d_model"] | None = None,
 ) -> Float[Tensor, "sources batch position d_model"]:
     """Outputs of every node in a plain run from the `input` node's value `x`. Cost: one forward."""
-    graph = Graph.of(decoder.config)
-    outputs = new_outputs(graph, x) if into is None else into
-    _forward(decoder, graph, x, outputs=outputs, subtract=False, tape=None)
+    outputs = new_outputs(decoder.graph, x) if into is None else into
+    _forward(decoder, x, outputs=outputs, subtract=False, tape=None)
     return outputs
 
 
@@ -84,15 +83,13 @@ def record_tape(
     With `subtract_from`, a buffer of other outputs becomes, in place, (this run - those).
     """
     tape = Tape(final=x)
-    _forward(decoder, Graph.of(decoder.config), x, outputs=subtract_from, subtract=True, tape=tape)
+    _forward(decoder, x, outputs=subtract_from, subtract=True, tape=tape)
     return tape
 
 
-def _forward(
-    decoder: Decoder, graph: Graph, x: Tensor, *, outputs: Tensor | None, subtract: bool, tape: Tape | None
-) -> None:
+def _forward(decoder: Decoder, x: Tensor, *, outputs: Tensor | None, subtract: bool, tape: Tape | None) -> None:
     count(forward=x.shape[0])
-    config = decoder.config
+    config, graph = decoder.config, decoder.graph
     sign = -1 if subtract else 0
     _store(outputs, 0, x, sign)
     for index, weights in enumerate(decoder.weights.layers):
@@ -154,7 +151,7 @@ def input_gradients(
     The yielded tensors are reused: read them before asking for the next.
     """
     count(backward=final_gradient.shape[0])
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     logits = graph.n_destinations - 1
     flowing = final_gradient
     yield InputGradients(slice(logits, logits + 1), flowing[None], graph.n_sources)
