@@ -25,7 +25,7 @@ from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, c
 class Decoder:
     """A model: configuration and weights, in one precision on one device.
 
-    `architecture` names the Hugging Face class that holds the same weights (`hf.to_huggingface`).
+    `architecture` names the Hugging Face class that holds the same weights (`architectures.ARCHITECTURES`).
     """
 
     def __init__(self, config: DecoderConfig, weights: DecoderWeights, *, architecture: str = "gpt2") -> None:
