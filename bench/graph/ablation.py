@@ -20,11 +20,29 @@ from mechboard.graph.decoder import Decoder
 from mechboard.graph.pairs import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
 
+__all__ = ["Ablation", "AblationKind"]
+
 AblationKind = Literal["resample", "mean", "mean-global", "zero"]
 
 
 class Ablation:
-    """One kind of ablation of one model; means come from the discovery prompts it is fitted to."""
+    """One kind of ablation of one model; means come from the discovery prompts it is fitted to.
+
+    Args:
+        kind: what an ablated edge carries.
+        decoder: the model.
+        discovery: the prompts whose corrupt sides the means are taken over.
+        batch_size: prompts at a time, which bounds memory and changes no mean beyond rounding.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder, clean, corrupt = model.load(), torch.tensor([[0, 7, 3]]), torch.tensor([[0, 8, 3]])
+        >>> pairs = PromptPairs(clean, corrupt, torch.tensor([3]), torch.tensor([[2]]), {})
+        >>> torch.equal(Ablation("resample", decoder, pairs).outputs(pairs)[0], decoder.embed(corrupt))
+        True
+        >>> bool(Ablation("zero", decoder, pairs).outputs(pairs).any())
+        False
+    """
 
     def __init__(self, kind: AblationKind, decoder: Decoder, discovery: PromptPairs, *, batch_size: int = 32) -> None:
         if kind not in get_args(AblationKind):
@@ -45,6 +63,7 @@ class Ablation:
         total: Tensor | None = None
         seen = torch.zeros(discovery.corrupt.shape[1], device=self._decoder.device, dtype=self._decoder.dtype)
         for pairs in discovery.batches(batch_size):
+            # [prompts, position]: where there is a token and no padding
             real = torch.arange(len(seen), device=pairs.lengths.device) < pairs.lengths[:, None]
             outputs = record_outputs(self._decoder, self._decoder.embed(pairs.corrupt))
             part = torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype))

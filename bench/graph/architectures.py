@@ -15,6 +15,8 @@ from torch import Tensor
 from mechboard.graph.config import Norm
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 
+__all__ = ["ARCHITECTURES", "Architecture"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:

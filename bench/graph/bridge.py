@@ -19,9 +19,14 @@ from mechboard.graph.cost import Cost, current
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.export import to_huggingface
 
+__all__ = ["to_bridge"]
+
 
 def to_bridge(decoder: Decoder) -> Any:
     """A TransformerBridge over the decoder's weights, without any weight processing.
+
+    Args:
+        decoder: the model; the bridge has a copy of its weights, in its precision and on its device.
 
     Raises:
         ModelError: the decoder fits no Hugging Face architecture.

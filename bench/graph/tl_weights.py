@@ -15,12 +15,18 @@ from mechboard.graph.config import Activation, Norm
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, config_for
 
+__all__ = ["from_transformer_lens"]
+
 _NORMS: dict[str | None, Norm] = {"LN": "layer", "LNPre": "layer", "RMS": "rms", "RMSPre": "rms", None: "none"}
 _NO_MLP: Activation = "relu"  # for a model that names none; nothing reads it
 
 
 def from_transformer_lens(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Decoder:
-    """A decoder from a native state dict and its configuration (`HookedTransformerConfig.to_dict()`).
+    """A decoder from a native state dict and its configuration.
+
+    Args:
+        state: weights by TransformerLens' names.
+        config: `HookedTransformerConfig.to_dict()` of the model, or as much of it as says something.
 
     Raises:
         ModelError: the configuration asks for something that the uniform decoder does not compute.

@@ -1,5 +1,7 @@
 """The weights of a decoder, in the one layout that the rest of `mechboard.graph` reads, and the sizes they imply.
 
+__all__ = ["DecoderWeights", "LayerWeights", "NormWeights", "cast", "config_for", "tensors_in"]
+
 Layout: every matrix maps rows to columns of `x @ W`, heads come first where a matrix is per head.
 A bias or norm parameter that a model lacks is None, so that absence costs nothing.
 """
