@@ -1,6 +1,6 @@
-"""What a method answered, as it is kept: its scores, what they cost, and the identity of the solution that they are.
+"""What a method answered, as it is kept: its solution as tensors, what it cost, and the solution's identity.
 
-One safetensors file; identity, cost, provenance and a hash of the scores are in its metadata, so that an answer is
+One safetensors file; identity, cost, provenance and a hash of the tensors are in its metadata, so that an answer is
 trusted by what it says of itself and by nothing beside it. Never a pickle: what comes out of a method's process is data.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,15 @@ from mechboard.errors import RecordError
 from mechboard.records import CostRecord, Provenance
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A validated solution."""
+    """A checked solution, packed by its kind."""
 
     solution_id: str
-    scores: Float[Tensor, " edges"]
+    tensors: Mapping[str, Tensor]
     cost: CostRecord
     provenance: Provenance
 
@@ -35,14 +35,14 @@ def pack(answer: Answer) -> bytes:
     """An answer as the content of a safetensors file."""
     from safetensors.torch import save
 
-    scores = answer.scores.contiguous()
+    tensors = {name: tensor.contiguous() for name, tensor in answer.tensors.items()}
     about = {
         "solution_id": answer.solution_id,
         "cost": answer.cost.model_dump_json(),
         "provenance": answer.provenance.model_dump_json(),
-        "scores": _hash(scores),
+        "content": _hash(tensors),
     }
-    packed: bytes = save({"scores": scores}, metadata=about)
+    packed: bytes = save(tensors, metadata=about)
     return packed
 
 
@@ -50,7 +50,7 @@ def unpack(content: bytes) -> Answer:
     """The answer in the content of a safetensors file.
 
     Raises:
-        RecordError: it is none, it is cut off, or its scores are not those that it was written with.
+        RecordError: it is none, it is cut off, or its tensors are not those that it was written with.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -58,19 +58,25 @@ def unpack(content: bytes) -> Answer:
     try:
         # The format: eight bytes that give the length of a JSON header, then the header.
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about, scores = header["__metadata__"], load(content)["scores"]
+        about, tensors = header["__metadata__"], load(content)
         answer = Answer(
             about["solution_id"],
-            scores,
+            tensors,
             CostRecord.model_validate_json(about["cost"]),
             Provenance.model_validate_json(about["provenance"]),
         )
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"A kept answer cannot be read ({type(error).__name__}); its cell runs again.") from error
-    if about["scores"] != _hash(scores):
-        raise RecordError("A kept answer holds other scores than it was written with; its cell runs again.")
+    if about.get("content") != _hash(tensors):
+        raise RecordError("A kept answer holds another solution than it was written with; its cell runs again.")
     return answer
 
 
-def _hash(scores: Tensor) -> str:
-    return hashlib.sha256(scores.numpy().tobytes()).hexdigest()
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        hashed.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return hashed.hexdigest()

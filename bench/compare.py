@@ -27,10 +27,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+from mechboard.contract.scores import Measure
 from mechboard.errors import RecordError, UsageError
 from mechboard.measures import HEADLINE, PASSES, Wanted, full_name, measure_of
 from mechboard.noise import Difference, difference
-from mechboard.records import MeasureRecord, Record
+from mechboard.records import Record
 
 Word = Literal[
     "worse", "missing", "newly failing", "not comparable",
@@ -38,7 +39,7 @@ Word = Literal[
 ]  # fmt: skip
 Seeds = tuple[int, int]
 Pair = tuple[Record, Record]
-Both = tuple[MeasureRecord | None, MeasureRecord | None]
+Both = tuple[Measure | None, Measure | None]
 
 FAILING: frozenset[Word] = frozenset({"worse", "missing", "newly failing", "not comparable"})
 UNCHANGED: frozenset[Word] = frozenset({"same", "failing", "no value"})
@@ -139,13 +140,12 @@ def _other_meaning(base: Record, head: Record) -> str | None:
     """Why the numbers of two records mean different things, None if they mean the same."""
     facts = {
         "task version": (base.cell.task_version, head.cell.task_version),
-        "graph": (base.task.graph, head.task.graph),
-        "adapter": (base.adapter, head.adapter),
+        "problem": (base.task.facts, head.task.facts),
         "headline": (base.headline, head.headline),
     }
     for what, (before, after) in facts.items():
         if before != after:
-            return f"the {what} differs" + ("" if what == "graph" else f": {before} in BASE, {after} in HEAD")
+            return f"the {what} differs" + ("" if what == "problem" else f": {before} in BASE, {after} in HEAD")
     truths = {truth.name: truth.n_true for truth in head.task.truths}
     for truth in base.task.truths:
         if truths.get(truth.name) != truth.n_true:
@@ -200,7 +200,7 @@ def _measure(
     )  # fmt: skip
 
 
-def _incomparable(base: MeasureRecord | None, head: MeasureRecord | None) -> str | None:
+def _incomparable(base: Measure | None, head: Measure | None) -> str | None:
     """Why two values cannot be compared; None if they can, or if BASE has none to begin with."""
     if any(m and m.value is not None and not isfinite(m.value) for m in (base, head)):
         return "a value is no finite number"

@@ -8,6 +8,7 @@
     |   +-- FetchError *      it cannot be fetched
     +-- ModelError            a checkpoint is of a shape or family that the decoder does not know
     +-- InvalidSolution       a method returned something that cannot be scored
+    +-- Unsupported           a method declines a problem; its cell is `unsupported`, not failed
     +-- ScoringError          a measure came out as a value that it cannot have
     +-- RecordError           a record is corrupt, foreign or from a later version
     +-- StoreError            the results folder cannot be used
@@ -57,6 +58,10 @@ class ModelError(BenchError):
 
 class InvalidSolution(BenchError):
     """A method returned something that cannot be scored."""
+
+
+class Unsupported(BenchError):
+    """A method declines a problem, and says why: "needs an MLP; this model has none"."""
 
 
 class ScoringError(BenchError):

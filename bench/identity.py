@@ -1,7 +1,8 @@
 """The two identities of a cell, from which it follows what must run again and what need not.
 
-    solution   = method, all parameters, task, source that both rest on, content of the problem's files, data seed, seed
-    evaluation = solution + source that scoring rests on + content of the truth's files
+    solution   = method, all parameters, adapter, task, source that they rest on, content of the problem's files,
+                 data seed, seed
+    evaluation = solution + source that scoring rests on + content of the truth's files + stated chance
 
 Both are hashes whose formula is versioned. Source is the import closure within mechboard or the plugin's own
 distribution, as syntax trees (`closure.py`). Library versions, hardware and time are never part of them, and neither
@@ -17,7 +18,7 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
@@ -25,14 +26,17 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from mechboard.closure import closure, source_file, tree_hash
-from mechboard.protocols import Method, Task, Truth
+from mechboard.contract.kind import Adapter
+from mechboard.contract.method import Method
+from mechboard.contract.task import Instance, Task
+from mechboard.kinds import kind
 
-FORMULA = 2
+FORMULA = 3
 
-_SCORER = "mechboard.metrics.circuit"
 _DESCRIBING = frozenset(
-    {"summary", "description", "citation", "kind", "tier", "ranked", "has_truth", "oracles", "assets", "resolution"}
+    {"summary", "description", "citation", "kind", "tier", "family", "level", "ranked", "oracles", "assets", "chance"}
 )
+_IN_WORDS = frozenset({"source"})  # what a truth says of itself
 
 
 def digest(value: Any) -> str:
@@ -42,15 +46,28 @@ def digest(value: Any) -> str:
 
 
 def solution_id(
-    method: Method, parameters: Mapping[str, Any], task: Task, assets: Mapping[str, str], data_seed: int, seed: int
+    method: Method,
+    parameters: Mapping[str, Any],
+    task: Task,
+    assets: Mapping[str, str],
+    data_seed: int,
+    seed: int,
+    *,
+    adapter: Adapter[Any, Any] | None = None,
 ) -> str:
     """Identity of what a method returns for a problem."""
     function = inspect.unwrap(method.function)
     of_method: set[str] = set()
     of_task: set[str] = set()
+    of_adapter: set[str] = set()
+    adapted = None
+    if adapter is not None:
+        parts = [adapter.name, adapter.inner.name, describe([adapter.down, adapter.up], of_adapter)]
+        adapted = [parts, *(closure(module) for module in sorted(of_adapter))]
     return digest(
         {
             "method": [method.name, describe(function, of_method)],
+            "adapter": adapted,
             "parameters": dict(parameters),
             "task": [task.name, task.version, describe(task, of_task, leave_out=_DESCRIBING)],
             "source": [closure(function.__module__, of_method), closure(type(task).__module__, of_task)],
@@ -63,17 +80,20 @@ def solution_id(
 
 def evaluation_id(solution: str, task: Task) -> str:
     """Identity of a scored solution."""
-    return digest([solution, closure(_SCORER), dict(task.truth_hashes()), task.resolution])
+    scorer = closure(type(kind(task.kind)).__module__)
+    return digest([solution, scorer, dict(task.truth_hashes()), dict(task.chance)])
 
 
-def scorer_id(truths: Iterable[Truth], task: Task) -> str:
+def scorer_id(task: Task, instance: Instance[Any]) -> str:
     """What a number means: the definitions of the measures and the truths. Numbers compare where it is the same."""
-    content = [
-        [t.name, t.edges.nonzero().flatten().tolist(), *([] if t.effects is None else [t.effects.tolist()])]
-        for t in truths
-    ]
-    source = {name: found for name, found in closure(_SCORER).items() if name.startswith("mechboard.metrics.")}
-    return digest({"measures": source, "truths": content, "resolution": task.resolution})
+    home = type(kind(task.kind)).__module__
+    source = {
+        name: found
+        for name, found in closure(home).items()
+        if name.startswith("mechboard.metrics.") or not name.startswith("mechboard.")
+    }
+    truths = describe(instance.truths, set(), leave_out=_IN_WORDS)
+    return digest({"measures": source, "truths": truths, "chance": dict(task.chance)})
 
 
 def describe(value: Any, roots: set[str], *, leave_out: frozenset[str] = frozenset()) -> Any:
@@ -85,7 +105,7 @@ def describe(value: Any, roots: set[str], *, leave_out: frozenset[str] = frozens
     if isinstance(value, Mapping):
         return {str(key): describe(item, roots) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [describe(item, roots) for item in value]
+        return [describe(item, roots, leave_out=leave_out) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(json.dumps(describe(item, roots), sort_keys=True) for item in value)
     if isinstance(value, partial):

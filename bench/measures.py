@@ -21,8 +21,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mechboard.contract.scores import Measure
 from mechboard.errors import UsageError, unknown
-from mechboard.records import MeasureRecord, Record
+from mechboard.records import Record
 
 HEADLINE, PASSES = "headline", "passes"
 DEFAULT_MEASURES = "headline,cmd,cpr-clipped,correlation,passes:+20%"
@@ -97,7 +98,7 @@ def full_name(record: Record, name: str) -> str | None:
     return named if named in record.measures else None
 
 
-def measure_of(record: Record, name: str) -> MeasureRecord | None:
+def measure_of(record: Record, name: str) -> Measure | None:
     """A measure by its full name; passes are read from the cost."""
     if name != PASSES:
         return record.measures.get(name)
@@ -105,7 +106,7 @@ def measure_of(record: Record, name: str) -> MeasureRecord | None:
         return None
     forwards, backwards = record.cost.forwards, record.cost.backwards
     known = None if forwards is None or backwards is None else forwards + backwards
-    return MeasureRecord(value=known, direction="lower")
+    return Measure(value=known, direction="lower")
 
 
 def check_names(wanted: Iterable[Wanted], records: Sequence[Record]) -> None:

@@ -7,19 +7,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mechboard.assets import locate
-from mechboard.protocols import Method, Task
+from mechboard.contract.kind import Adapter
+from mechboard.contract.method import Method
+from mechboard.contract.task import Task
+from mechboard.kinds import kind
 from mechboard.records import Cell
 from mechboard.selection import label, make_parameters, slug
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell with the objects that it needs."""
+    """A cell with the objects that it needs; `adapter` if the method is of another kind than the task."""
 
     cell: Cell
     method: Method
     parameters: Any
     task: Task
+    adapter: Adapter[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,32 +66,45 @@ def make_plan(
             reason = f"assets not here: bench pull {' '.join(absent)}"
             unplanned += [Unplanned(label(m, parameters[m.name]), task.name, "skipped", reason) for m in methods]
             continue
-        crossed = []
+        crossed: list[tuple[Method, Adapter[Any, Any] | None]] = []
         for m in methods:
-            name = label(m, parameters[m.name])
-            if task.kind not in m.kinds:
+            ways = _ways(m, task)
+            crossed += [(m, adapter) for adapter in ways]
+            if not ways:
                 reason = f"{m.name} answers {', '.join(sorted(m.kinds))} tasks, this is a {task.kind} task"
-                unplanned.append(Unplanned(name, task.name, "unsupported", reason))
-            elif "truth" in m.sees and not task.has_truth:
-                unplanned.append(Unplanned(name, task.name, "unsupported", "no circuit is known for this task"))
-            else:
-                crossed.append(m)
+                unplanned.append(Unplanned(label(m, parameters[m.name]), task.name, "unsupported", reason))
         for data_seed in range(data_seeds):
-            for m in crossed:
+            for m, adapter in crossed:
                 for seed in range(1 if m.deterministic else seeds):
                     chosen = parameters[m.name]
-                    cell = _cell(m, chosen, passed.get(m.name, {}), task, data_seed, seed)
-                    cells.append(PlannedCell(cell, m, chosen, task))
+                    cell = _cell(m, chosen, passed.get(m.name, {}), adapter, task, data_seed, seed)
+                    cells.append(PlannedCell(cell, m, chosen, task, adapter))
     return Plan(tuple(cells), tuple(unplanned))
 
 
-def _cell(m: Method, parameters: Any, passed: Mapping[str, Any], task: Task, data_seed: int, seed: int) -> Cell:
+def _ways(m: Method, task: Task) -> list[Adapter[Any, Any] | None]:
+    """How a method answers a task: by itself (None), else through each adapter that leads there."""
+    if task.kind in m.kinds:
+        return [None]
+    return [adapter for adapter in kind(task.kind).adapters if adapter.inner.name in m.kinds]
+
+
+def _cell(
+    m: Method,
+    parameters: Any,
+    passed: Mapping[str, Any],
+    adapter: Adapter[Any, Any] | None,
+    task: Task,
+    data_seed: int,
+    seed: int,
+) -> Cell:
     return Cell(
         method=m.name,
-        label=label(m, parameters),
-        slug=slug(m, parameters),
+        label=label(m, parameters, adapter),
+        slug=slug(m, parameters, adapter),
         parameters=asdict(parameters),
         parameters_passed=dict(passed),
+        adapter=adapter.name if adapter else None,
         task=task.name,
         task_version=task.version,
         data_seed=data_seed,

@@ -1,6 +1,6 @@
 """The record of one cell, as it is written to disk: a pydantic model with a schema version.
 
-`Record.model_json_schema()` is the schema that other tools can validate against (`docs/record.schema.json`).
+`schema()` is the JSON schema that other tools can validate against (`docs/record.schema.json`).
 A record may be a stranger's file, so what would break a page or a ranking is no valid record: a number that is none or
 that its measure cannot have, anchors of one's own, a headline that is not there, a label that is not the method's.
 """
@@ -11,13 +11,15 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from mechboard.errors import RecordError
-from mechboard.metrics.measures import definition, impossible
+from mechboard.contract.scores import Curve, Exhibit, Exhibits, Fact, Measure, Part, TruthInfo
+from mechboard.errors import RecordError, SelectionError
+from mechboard.kinds import kind, kinds
+from mechboard.migrations import migrated
 
-SCHEMA_VERSION: Literal[1] = 1
-Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted"]
+SCHEMA_VERSION: Literal[2] = 2
+Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted", "unsupported"]
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -29,17 +31,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Size = Annotated[int, Field(ge=0, lt=2**63)]
 Spent = Annotated[float, Field(ge=0)]
 Values = Annotated[dict[str, Any], AfterValidator(_finite)]
-# Nobody's graph is larger, and a page draws every node.
-Nodes = Annotated[int, Field(ge=1, le=1000)]
 
 
-class _Part(BaseModel):
-    """Numbers are finite, and `true` is not 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Cell(_Part):
+class Cell(Part):
     """Which cell: a method with parameters, a task, a data seed and a seed."""
 
     method: str
@@ -47,6 +41,7 @@ class Cell(_Part):
     slug: str
     parameters: Values
     parameters_passed: Values
+    adapter: str | None = None
     task: str
     task_version: Annotated[int, Field(ge=1, lt=2**63)]
     data_seed: Seed
@@ -54,8 +49,13 @@ class Cell(_Part):
 
     @model_validator(mode="after")
     def _label_and_slug_tell_the_parameters(self) -> Self:
-        changed = _told(self.label, self.method, self.parameters)
-        if changed is None or self.slug != "+".join([self.method, *changed]):
+        behind = f"@{self.adapter}" if self.adapter else ""
+        changed = _told(self.label.removesuffix(behind), self.method, self.parameters)
+        if (
+            changed is None
+            or self.slug != "+".join([self.method, *changed]) + behind
+            or not self.label.endswith(behind)
+        ):
             raise ValueError(
                 f"label {self.label!r} and slug {self.slug!r} are not those of {self.method!r} with its parameters"
             )
@@ -85,7 +85,7 @@ def _told(label: str, method: str, parameters: Mapping[str, Any]) -> list[str] |
     return changed if not rest and label == f"{method}[{','.join(changed)}]" else None
 
 
-class MethodInfo(_Part):
+class MethodInfo(Part):
     """What the method declares about itself."""
 
     summary: str
@@ -94,82 +94,22 @@ class MethodInfo(_Part):
     reference: bool
 
 
-class TruthInfo(_Part):
-    """A known circuit of the task."""
-
-    name: str
-    n_true: Size
-    source: str
-
-
-class GraphInfo(_Part):
-    """The graph that scores refer to; `mechboard.graph.Graph` rebuilds the names of its edges from these."""
-
-    n_layers: Nodes
-    n_heads: Nodes
-    has_mlp: bool
-    parallel: bool
-    level: Literal["qkv", "head"]
-    n_edges: Size
-
-
-class TaskInfo(_Part):
-    """What the task declares about itself; `graph` and `truths` once its problem was loaded."""
+class TaskInfo(Part):
+    """What the task declares about itself; `facts` and `truths` once its problem was loaded."""
 
     summary: str
     kind: str
     tier: str
+    family: str
+    level: int | None = None
     ranked: bool
     description: str = ""
     citation: dict[str, str] = Field(default_factory=dict)
-    graph: GraphInfo | None = None
+    facts: Annotated[tuple[Fact, ...], Field(strict=False)] = ()
     truths: Annotated[tuple[TruthInfo, ...], Field(strict=False)] = ()
 
 
-class MeasureRecord(_Part):
-    """One number. `chance` and `oracle` are the anchors 0 and 1; `of` gives denominators."""
-
-    value: float | None
-    direction: Literal["higher", "lower"]
-    chance: float | None = None
-    oracle: float | None = None
-    of: str = ""
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _anchors_are_a_scale(self) -> Self:
-        if self.chance is not None and self.oracle is not None:
-            higher, lower = (self.oracle, self.chance) if self.direction == "higher" else (self.chance, self.oracle)
-            if not higher > lower:
-                raise ValueError(f"oracle {self.oracle} is not better than chance {self.chance} ({self.direction})")
-        return self
-
-
-class CurveRecord(_Part):
-    """Points of one curve."""
-
-    x: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
-    y: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
-    x_label: str
-    y_label: str
-
-    @model_validator(mode="after")
-    def _every_x_has_a_y(self) -> Self:
-        if len(self.x) != len(self.y):
-            raise ValueError(f"a curve has {len(self.x)} x and {len(self.y)} y")
-        return self
-
-
-class EdgeRecord(_Part):
-    """An edge of the found or of the known circuit; `known` is None where no circuit is known."""
-
-    name: str
-    score: float | None
-    found: bool
-    known: bool | None
-
-
-class CostRecord(_Part):
+class CostRecord(Part):
     """What the method spent. Passes that resume half way count whole; memory is the process's peak.
 
     Passes are null where they could not all be counted: unknown is not free.
@@ -190,7 +130,7 @@ class CostRecord(_Part):
         return None if self.forwards is None or self.backwards is None else self.forwards + 2 * self.backwards
 
 
-class ErrorRecord(_Part):
+class ErrorRecord(Part):
     """What went wrong."""
 
     type: str
@@ -198,7 +138,7 @@ class ErrorRecord(_Part):
     traceback: str
 
 
-class Provenance(_Part):
+class Provenance(Part):
     """Where and with what a record was made."""
 
     mechboard: str
@@ -215,10 +155,27 @@ class Provenance(_Part):
     assets: dict[str, str] = Field(default_factory=dict)
 
 
-class Record(_Part):
+def _typed(found: Any) -> Any:
+    """Exhibits of a file as objects of the types that kinds declare."""
+    if not isinstance(found, dict):
+        return found
+    types = {str(e.model_fields["type"].default): e for k in kinds() for e in k.exhibits}
+    return {name: _exhibit(value, types) for name, value in found.items()}
+
+
+def _exhibit(value: Any, types: Mapping[str, type[Exhibit]]) -> Any:
+    if isinstance(value, Exhibit):
+        return value
+    named = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(named, str) or named not in types:
+        raise ValueError(f"an exhibit has type {named!r}; valid: {', '.join(sorted(types))}")
+    return types[named].model_validate(value)
+
+
+class Record(Part):
     """The record of one cell."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     cell: Cell
     status: Status
     solution_id: str
@@ -226,20 +183,30 @@ class Record(_Part):
     evaluation_id: str | None
     method: MethodInfo
     task: TaskInfo
-    adapter: str | None = None
     headline: str | None = None
-    measures: dict[str, MeasureRecord] = Field(default_factory=dict)
-    curves: dict[str, CurveRecord] = Field(default_factory=dict)
-    circuit: Annotated[tuple[EdgeRecord, ...], Field(strict=False)] = ()
+    measures: dict[str, Measure] = Field(default_factory=dict)
+    curves: dict[str, Curve] = Field(default_factory=dict)
+    exhibits: Annotated[Exhibits, BeforeValidator(_typed)] = Field(default_factory=dict)
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
     cost: CostRecord | None = None
     provenance: Provenance
     error: ErrorRecord | None = None
 
     @property
-    def headline_measure(self) -> MeasureRecord | None:
+    def headline_measure(self) -> Measure | None:
         """The measure that tables show, if the cell is done."""
         return self.measures.get(self.headline) if self.headline else None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a record, with the exhibits of every kind that is here."""
+    made = Record.model_json_schema()
+    types = [exhibit for k in kinds() for exhibit in k.exhibits]
+    for exhibit in types:
+        own = exhibit.model_json_schema(ref_template="#/$defs/{model}")
+        made["$defs"] |= own.pop("$defs", {}) | {exhibit.__name__: own}
+    made["$defs"]["Exhibit"] = {"anyOf": [{"$ref": f"#/$defs/{exhibit.__name__}"} for exhibit in types]}
+    return made
 
 
 def _untrue(record: Record) -> str:
@@ -251,18 +218,8 @@ def _untrue(record: Record) -> str:
         return f"headline {record.headline!r} is not among the measures"
     if record.error is not None or None in (record.cost, record.scorer_id, record.evaluation_id):
         return "a cell that is done has a cost, a scorer_id and an evaluation_id, and no error"
-    return next((said for name, m in record.measures.items() if (said := _misnamed(name, m))), "")
-
-
-def _misnamed(name: str, measure: MeasureRecord) -> str:
-    if problem := impossible(name, measure.value):
-        return problem
-    if known := definition(name):
-        for field in ("direction", "chance", "oracle"):
-            given, valid = getattr(measure, field), getattr(known, field)
-            if given != valid:
-                return f"{name} has {field} {given!r}; valid: {valid!r}"
-    return ""
+    definitions = kind(record.task.kind).definitions
+    return next((said for name, m in record.measures.items() if (said := definitions.untrue(name, m))), "")
 
 
 def parse(text: str, where: str) -> Record:
@@ -276,18 +233,26 @@ def parse(text: str, where: str) -> Record:
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{where!r} is not valid JSON ({error}); delete it or restore it, then run again.") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION or version is True:
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
         raise RecordError(
-            f"{where!r} has schema_version {version!r}; valid: {SCHEMA_VERSION}; "
+            f"{where!r} has schema_version {version!r}; valid: 1 to {SCHEMA_VERSION}; "
             "it is no mechboard record or was written by a later version, so upgrade mechboard or move it away."
         )
     try:
-        record = Record.model_validate(data)
+        current = migrated(data)
+    except ValueError as error:
+        raise _invalid(where, str(error)) from error
+    try:
+        record = Record.model_validate(current)
     except ValidationError as error:
         first = error.errors()[0]
         said = ": ".join([".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")])
         raise _invalid(where, said) from error
-    if said := _untrue(record):
+    try:
+        said = _untrue(record)
+    except SelectionError as error:
+        raise _invalid(where, f"{error} Install the package that defines this kind") from error
+    if said:
         raise _invalid(where, said)
     return record
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mechboard.contract.method import Method
+from mechboard.contract.task import Suite, Task
 from mechboard.errors import PluginError, unknown
-from mechboard.protocols import Method, Suite, Task
 from mechboard.reference import Reference, import_file
 
 GROUPS = {"method": "mechboard.methods", "task": "mechboard.tasks", "suite": "mechboard.suites"}

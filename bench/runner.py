@@ -7,16 +7,16 @@ or whose scoring failed, is scored again without running the method. Where a cel
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mechboard import identity, provenance
 from mechboard.answer import Answer
+from mechboard.contract.scores import Evaluation
 from mechboard.errors import RecordError
 from mechboard.plan import Plan, PlannedCell
-from mechboard.protocols import Evaluation
-from mechboard.records import CurveRecord, EdgeRecord, MeasureRecord, MethodInfo, Record
+from mechboard.records import MethodInfo, Record
 from mechboard.store import Store
 from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
 
@@ -28,6 +28,11 @@ class Outcome:
     record: Record
     status: str
     seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong; a method that declines has done nothing wrong."""
+        return self.record.status not in ("done", "unsupported")
 
 
 class Observer(Protocol):
@@ -130,11 +135,20 @@ class Runner:
         try:
             assets = planned.task.asset_hashes()
             solution = identity.solution_id(
-                planned.method, planned.cell.parameters, planned.task, assets, planned.cell.data_seed, planned.cell.seed
+                planned.method,
+                planned.cell.parameters,
+                planned.task,
+                assets,
+                planned.cell.data_seed,
+                planned.cell.seed,
+                adapter=planned.adapter,
             )
             evaluation = identity.evaluation_id(solution, planned.task)
         except Exception as error:
             return self._write_failure(_blank(planned, "", None, made), failure(error))
+        declined = existing and existing.status == "unsupported" and existing.solution_id == solution
+        if existing and declined and not self._fresh:
+            return existing
         kept = None if self._fresh else self._store.read_answer(planned.cell, solution)
         if kept and existing and existing.status == "done" and existing.evaluation_id == evaluation:
             return existing
@@ -212,16 +226,6 @@ def _done(record: Record, answer: Answer, scored: Scored) -> Record:
             "task": scored.info,
             "cost": answer.cost.model_copy(update={"evaluation_seconds": scored.seconds}),
             "provenance": answer.provenance,
-            **_evaluation(scored.evaluation),
+            **{name: getattr(scored.evaluation, name) for name in Evaluation.model_fields},
         }
     )
-
-
-def _evaluation(evaluation: Evaluation) -> Mapping[str, Any]:
-    return {
-        "headline": evaluation.headline,
-        "measures": {name: MeasureRecord(**asdict(m)) for name, m in evaluation.measures.items()},
-        "curves": {name: CurveRecord(**asdict(c)) for name, c in evaluation.curves.items()},
-        "circuit": tuple(EdgeRecord(**asdict(e)) for e in evaluation.circuit),
-        "notes": evaluation.notes,
-    }

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Any
 
+from mechboard.contract.kind import Adapter
+from mechboard.contract.method import Method
 from mechboard.errors import UsageError, unknown
-from mechboard.protocols import Method
 
 
 def select(
@@ -97,12 +98,19 @@ def _changed(method: Method, parameters: Any) -> list[str]:
     return [f"{name}={value}" for name, value in sorted(values.items()) if value != method.defaults[name]]
 
 
-def label(method: Method, parameters: Any) -> str:
-    """How tables name a method: `eap-ig[steps=10]`, with the parameters that differ from the default."""
+def label(method: Method, parameters: Any, adapter: Adapter[Any, Any] | None = None) -> str:
+    """How tables name a method: `eap-ig[steps=10]`, with the parameters that differ from the default.
+
+    An adapted method has the adapter's name behind an `@`: `eap-ig[steps=10]@cut`.
+    """
     changed = _changed(method, parameters)
-    return f"{method.name}[{','.join(changed)}]" if changed else method.name
+    return (f"{method.name}[{','.join(changed)}]" if changed else method.name) + _behind(adapter)
 
 
-def slug(method: Method, parameters: Any) -> str:
+def slug(method: Method, parameters: Any, adapter: Adapter[Any, Any] | None = None) -> str:
     """The folder of a method's records: `eap-ig+steps=10`."""
-    return "+".join([method.name, *_changed(method, parameters)])
+    return "+".join([method.name, *_changed(method, parameters)]) + _behind(adapter)
+
+
+def _behind(adapter: Adapter[Any, Any] | None) -> str:
+    return f"@{adapter.name}" if adapter else ""

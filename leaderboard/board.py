@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
-from mechboard.protocols import Suite
-from mechboard.records import MeasureRecord, Record
+from mechboard.contract.scores import Measure
+from mechboard.contract.task import Suite
+from mechboard.records import Record
 
 _CONFIDENCE = 0.95
 
@@ -60,7 +61,7 @@ class Group:
         """Records without a result."""
         return tuple(r for r in self.records if r.status != "done")
 
-    def measure(self, name: str) -> MeasureRecord | None:
+    def measure(self, name: str) -> Measure | None:
         """A measure with its value averaged over seeds, then over instances; None if any record lacks it."""
         found = [r.measures.get(name) for r in self.records]
         if any(m is None or m.value is None for m in found):
@@ -103,7 +104,7 @@ class Group:
         return f"{seeds} seeds, sd {fmean(spreads):.3f}" if spreads else "1 seed"
 
     @property
-    def headline(self) -> MeasureRecord | None:
+    def headline(self) -> Measure | None:
         """The headline, averaged."""
         name = self.first.headline
         return self.measure(name) if name else None
@@ -130,7 +131,7 @@ class Group:
         return f"{self.failed[0].status} {len(self.failed)}/{len(self.records)}"
 
 
-def _anchored(measure: MeasureRecord | None) -> float | None:
+def _anchored(measure: Measure | None) -> float | None:
     if measure is None or measure.value is None or measure.chance is None or measure.oracle is None:
         return None
     return (measure.value - measure.chance) / (measure.oracle - measure.chance)

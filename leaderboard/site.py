@@ -15,12 +15,13 @@ from unicodedata import normalize
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mechboard import __version__
+from mechboard.contract.scores import Measure
+from mechboard.contract.task import Suite
 from mechboard.files import write_atomically
 from mechboard.leaderboard.board import Board, Group
 from mechboard.leaderboard.picture import circuit_svg
 from mechboard.leaderboard.plots import curves_svg, scatter_svg
-from mechboard.protocols import Suite
-from mechboard.records import MeasureRecord, Record, TaskInfo
+from mechboard.records import Record, TaskInfo
 
 _ACCENTS = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308"}
 _CSV_COLUMNS = (
@@ -144,7 +145,7 @@ def _curves(rows: Sequence[tuple[str, Group]], name: str) -> list[tuple[str, Any
     return [(label, g.first.curves[name]) for label, g in rows if name in g.first.curves]
 
 
-def _value(measure: MeasureRecord | None) -> str:
+def _value(measure: Measure | None) -> str:
     return "–" if measure is None or measure.value is None else f"{measure.value:z.3f}"
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -25,7 +24,7 @@ from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import check_card
 from mechboard.hashing import sha256
 from mechboard.metrics.answers import logit_difference
-from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Instance, Task
 from mechboard.tasks.tokenizers import Encode, answer_id, load_tokenizer
 
 _KEYS = ("clean", "corrupt", "answer", "wrong")
@@ -46,31 +45,14 @@ class _Pair:
     wrong: int
 
 
-class OwnTask:
-    """A local checkpoint and a file of pairs; its name tells its content, since two folders can be called alike.
+@dataclass(frozen=True, kw_only=True)
+class OwnTask(Task):
+    """A local checkpoint and a file of pairs."""
 
-    Nothing but hashes is read until the problem is needed.
-
-    Raises:
-        UsageError: the folder or the file of pairs is missing.
-    """
-
-    version = 1
-    kind: Kind = "circuit"
-    tier: Tier = "embedded"
-    ranked = False
-    has_truth = False
-    oracles = ()
-    assets = ()
-    citation: ClassVar[Mapping[str, str]] = {}
-    resolution = 0.0
-
-    def __init__(self, model: Path | str, pairs: Path | str) -> None:
-        self.model_folder, self.pairs_file = Path(model), Path(pairs)
-        called = self.model_folder.resolve().name
-        content = hashlib.sha256(repr(sorted(self.asset_hashes().items())).encode()).hexdigest()
-        self.name = f"own-{_plain(called)}-{_plain(self.pairs_file.stem)}-{content[:8]}"
-        self.summary = f"{self.pairs_file.name} on {called}: logit difference, no circuit known (resample)"
+    kind: str = "circuit"
+    ranked: bool = False
+    model_folder: Path
+    pairs_file: Path
 
     @property
     def description(self) -> str:
@@ -81,75 +63,76 @@ class OwnTask:
             "discovery, half for scoring. No circuit is known, so only faithfulness is measured."
         )
 
-    @cached_property
-    def _decoder(self) -> Decoder:
-        check_card(self.model_folder)
-        return load_checkpoint(self.model_folder)
-
-    @cached_property
-    def _pairs(self) -> list[_Pair]:
-        return list(_read_pairs(self.pairs_file, self.model_folder, self._decoder))
-
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of configuration, weights, tokenizer and pairs.
 
         Raises:
             UsageError: the folder or the file of pairs is missing.
         """
-        if not self.pairs_file.is_file():
-            raise UsageError(f"--pairs {str(self.pairs_file)!r} is no file; valid: JSON lines of {', '.join(_KEYS)}.")
-        if not (self.model_folder / "config.json").is_file():
-            raise ModelError(
-                f"{str(self.model_folder)!r} holds no config.json; valid: the folder of a Hugging Face checkpoint."
-            )
-        files = {path for pattern in _CONTENT for path in self.model_folder.glob(pattern)}
-        return {path.name: sha256(path) for path in [*sorted(files), self.pairs_file]}
+        return _content_hashes(self.model_folder, self.pairs_file)
 
-    def truth_hashes(self) -> dict[str, str]:
-        """Nothing: no circuit is known."""
-        return {}
-
-    def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and the discovery half.
+    def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
+        """The model and the discovery half; the other half is held out.
 
         Raises:
             ModelError: the checkpoint is not supported, or not the one that its card was written for.
             UsageError: the pairs are malformed or of unequal length.
         """
-        decoder = self._decoder.to(device=device)
-        graph, pairs = Graph.of(decoder.config), self._half(data_seed, 0).to(device)
+        check_card(self.model_folder)
+        decoder = load_checkpoint(self.model_folder)
+        every = list(_read_pairs(self.pairs_file, self.model_folder, decoder))
+        Random(f"own/{data_seed}").shuffle(every)
+        decoder = decoder.to(device=device)
+        graph, pairs = Graph.of(decoder.config), _as_prompts(every[0::2]).to(device)
         per_prompt = graph.n_sources * pairs.clean.shape[1] * decoder.config.d_model * 4
-        batch_size = max(1, min(64, _BUFFER_BYTES // per_prompt))
-        return CircuitProblem(
+        problem = CircuitProblem(
             model=decoder,
             graph=graph,
             pairs=pairs,
             metric=logit_difference,
             ablation=Ablation("resample", decoder, pairs),
-            batch_size=batch_size,
-            data_seed=data_seed,
+            batch_size=max(1, min(64, _BUFFER_BYTES // per_prompt)),
         )
+        return Instance(problem=problem, held_out=_as_prompts(every[1::2]).to(device))
 
-    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
-        """None is known."""
-        return ()
 
-    def held_out(self, problem: CircuitProblem) -> PromptPairs:
-        """The other half."""
-        return self._half(problem.data_seed, 1).to(problem.model.device)
+def own_task(model: Path | str, pairs: Path | str) -> OwnTask:
+    """The task of a checkpoint and a file of pairs; its name tells its content, since two folders can be called alike.
 
-    def _half(self, data_seed: int, half: int) -> PromptPairs:
-        order = list(self._pairs)
-        Random(f"own/{data_seed}").shuffle(order)
-        chosen = order[half::2]
-        longest = max(len(p.clean) for p in chosen)
-        lengths = torch.tensor([len(p.clean) for p in chosen])
-        clean, corrupt = (
-            torch.tensor([ids + [0] * (longest - len(ids)) for ids in side])
-            for side in ([p.clean for p in chosen], [p.corrupt for p in chosen])
-        )
-        targets = {"answer": torch.tensor([p.answer for p in chosen]), "wrong": torch.tensor([p.wrong for p in chosen])}
-        return PromptPairs(clean, corrupt, lengths, (lengths - 1)[:, None], targets)
+    Nothing but hashes is read until the problem is needed.
+
+    Raises:
+        UsageError: the folder or the file of pairs is missing.
+    """
+    folder, file = Path(model), Path(pairs)
+    called = folder.resolve().name
+    content = hashlib.sha256(repr(sorted(_content_hashes(folder, file).items())).encode()).hexdigest()
+    return OwnTask(
+        name=f"own-{_plain(called)}-{_plain(file.stem)}-{content[:8]}",
+        summary=f"{file.name} on {called}: logit difference, no circuit known (resample)",
+        model_folder=folder,
+        pairs_file=file,
+    )
+
+
+def _content_hashes(folder: Path, pairs: Path) -> dict[str, str]:
+    if not pairs.is_file():
+        raise UsageError(f"--pairs {str(pairs)!r} is no file; valid: JSON lines of {', '.join(_KEYS)}.")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{str(folder)!r} holds no config.json; valid: the folder of a Hugging Face checkpoint.")
+    files = {path for pattern in _CONTENT for path in folder.glob(pattern)}
+    return {path.name: sha256(path) for path in [*sorted(files), pairs]}
+
+
+def _as_prompts(chosen: list[_Pair]) -> PromptPairs:
+    longest = max(len(p.clean) for p in chosen)
+    lengths = torch.tensor([len(p.clean) for p in chosen])
+    clean, corrupt = (
+        torch.tensor([ids + [0] * (longest - len(ids)) for ids in side])
+        for side in ([p.clean for p in chosen], [p.corrupt for p in chosen])
+    )
+    targets = {"answer": torch.tensor([p.answer for p in chosen]), "wrong": torch.tensor([p.wrong for p in chosen])}
+    return PromptPairs(clean, corrupt, lengths, (lengths - 1)[:, None], targets)
 
 
 def _plain(name: str) -> str:

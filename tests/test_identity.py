@@ -19,7 +19,7 @@ from mechboard.errors import RecordError
 from mechboard.protocols import EdgeScores, Truth
 from mechboard.registry import Registry
 from mechboard.store import Store, read_record
-from mechboard.tasks.own import OwnTask
+from mechboard.tasks.own import own_task
 from mechboard.workers import cell
 
 ROOT = Path(mechboard.__file__).resolve().parent.parent
@@ -208,13 +208,13 @@ def test_own_tasks_are_told_apart_by_content_not_by_the_names_of_folders(tmp_pat
         (tmp_path / name / "ckpt").mkdir(parents=True)
         (tmp_path / name / "ckpt" / "config.json").write_text(text)
     (tmp_path / "ids.jsonl").write_text("{}")
-    names = [OwnTask(tmp_path / name / "ckpt", tmp_path / "ids.jsonl").name for name in "ab"]
+    names = [own_task(tmp_path / name / "ckpt", tmp_path / "ids.jsonl").name for name in "ab"]
     assert names[0] != names[1]
     assert all(name.startswith("own-ckpt-ids-") for name in names)
     (tmp_path / "b" / "ckpt" / "config.json").write_text("1")
-    assert OwnTask(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name == names[0]
+    assert own_task(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name == names[0]
     (tmp_path / "b" / "ckpt" / "tokenizer.json").write_text("{}")
-    assert OwnTask(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name != names[0]
+    assert own_task(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name != names[0]
 
 
 # -- kept answers ---------------------------------------------------------------------------------

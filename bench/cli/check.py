@@ -21,18 +21,17 @@ from mechboard.selection import select
 @json_option
 def command(method: str, timeout: float, inline: bool, plugins: tuple[Path, ...], as_json: bool) -> int:
     """Run METHOD (names, globs, comma lists or `all`) through small problems; exits 1 if a check fails."""
-    from mechboard.conformance import run_checks
+    from mechboard.conformance.methods import check_names, run_checks
     from mechboard.workers.checks import checks_elsewhere
 
     registry = open_registry(plugins, inline=inline)
     names = select("method", method, registry.plugins("method"))
-    for name in names:
-        registry.load("method", name)  # what does not load is an error of its own
+    methods = {name: registry.load("method", name) for name in names}  # what does not load is an error of its own
     results = {
-        name: run_checks(registry.load("method", name), registry)
+        name: run_checks(loaded, registry)
         if inline
-        else list(checks_elsewhere(registry.reference("method", name), timeout=timeout))
-        for name in names
+        else list(checks_elsewhere(registry.reference("method", name), check_names(loaded), timeout=timeout))
+        for name, loaded in methods.items()
     }
     if as_json:
         click.echo(

@@ -10,8 +10,8 @@ import click
 
 from mechboard import cli
 from mechboard.cli.options import results_option
+from mechboard.contract.task import Suite
 from mechboard.errors import RecordError, UsageError
-from mechboard.protocols import Suite
 from mechboard.registry import Registry
 
 

@@ -19,8 +19,9 @@ from mechboard.registry import Registry
 from mechboard.selection import parse_parameters, select
 
 if TYPE_CHECKING:
+    from mechboard.contract.method import Method
+    from mechboard.contract.task import Task
     from mechboard.plan import Plan
-    from mechboard.protocols import Method, Task
     from mechboard.runner import Executor, Observer, Outcome
     from mechboard.store import Store
 
@@ -91,7 +92,7 @@ def command(**flags: Any) -> int:
     if own:
         tasks, find = _own_task(registry, flags["model"].resolve(), flags["pairs"].resolve())
     else:
-        aliases = {name: suite.tasks for name, suite in registry.suites().items()}
+        aliases = {name: (*suite.tasks, *suite.apart) for name, suite in registry.suites().items()}
         names = select("task", flags["task"], registry.plugins("task"), aliases)
         tasks, find = _load(registry, "task", names, flags["task"], notices), registry.reference
     return _run(methods, tasks, find, flags, notices)
@@ -99,10 +100,8 @@ def command(**flags: Any) -> int:
 
 def _own_task(registry: Registry, model: Path, pairs: Path) -> tuple[list[Any], Find]:
     """A task of one's own checkpoint and prompts, and where another process finds it: nobody registers it."""
-    from mechboard.tasks.own import OwnTask
-
-    where = Reference("mechboard.tasks.own:OwnTask", (str(model), str(pairs)))
-    return [OwnTask(model, pairs)], lambda what, name: where if what == "task" else registry.reference(what, name)
+    where = Reference("mechboard.tasks.own:own_task", (str(model), str(pairs)))
+    return [where.load()], lambda what, name: where if what == "task" else registry.reference(what, name)
 
 
 def _load(registry: Registry, what: str, names: list[str], given: str, notices: list[str]) -> list[Any]:
@@ -145,7 +144,7 @@ def _run(methods: list[Method], tasks: list[Task], find: Find, flags: dict[str, 
     store.check_writable()
     write_manifest(store, plan)
     outcomes = _outcomes(plan, store, find, flags)
-    failed = [o for o in outcomes if o.record.status != "done"]
+    failed = [o for o in outcomes if o.failed]
     if flags["as_json"]:
         click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1, allow_nan=False))
     else:

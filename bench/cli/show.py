@@ -1,10 +1,10 @@
-"""`bench show`: a method, a task, or a record with the circuit it found."""
+"""`bench show`: a method, a task, or a record with what it found."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,18 @@ from mechboard.errors import RecordError, UsageError, unknown
 from mechboard.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mechboard.records import EdgeRecord, Record
+    from mechboard.contract.scores import Exhibit
+    from mechboard.records import Record
 
 
 @click.command("show")
 @click.argument("name")
-@click.option("--top", type=click.IntRange(1), help="How many edges of a record to show [default: the stored circuit].")
-@click.option("--export", type=click.Choice(["json", "dot", "svg"]), help="Print a record's circuit in this format.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    help="How many of the strongest parts of a record to show [default: the stored ones].",
+)
+@click.option("--export", help="Print a record's exhibits in this format: json, or svg and dot for a circuit.")
 @results_option
 @plugin_option
 def command(name: str, top: int | None, export: str | None, results: Path | None, plugins: tuple[Path, ...]) -> None:
@@ -74,63 +77,40 @@ def _show_plugin(what: str, plugin: Any) -> None:
         click.echo(f"version {plugin.version}; {plugin.summary}\n\n" + "\n".join(plugin.tasks))
 
 
-def _show_record(record: Record, path: Path, top: int | None, export: str | None) -> None:
-    edges = record.circuit if top is None else _strongest(record, path, top)
-    if export == "json":
-        circuit = [{"edge": e.name, "score": e.score, "found": e.found, "known": e.known} for e in edges]
-        click.echo(json.dumps({"cell": record.cell.model_dump(), "edges": circuit}, indent=1, allow_nan=False))
-    elif export == "dot":
-        click.echo(_dot(edges))
-    elif export == "svg":
-        from mechboard.leaderboard.picture import circuit_svg
-
-        click.echo(circuit_svg(edges, record.task.graph, title=record.cell.name, standalone=True))
+def _show_record(record: Record, path: Path, top: int | None, form: str | None) -> None:
+    exhibits = dict(record.exhibits)
+    if top is not None:
+        exhibits = {name: exhibit.strongest(_solution(record, path), top) for name, exhibit in exhibits.items()}
+    if form is None:
+        _print_record(record, exhibits)
+        return
+    if not exhibits:
+        raise UsageError(f"{str(path)!r} has nothing to export: its cell is {record.status}; name one that is done.")
+    if form == "json":
+        parts = {name: exhibit.model_dump(mode="json") for name, exhibit in exhibits.items()}
+        click.echo(json.dumps({"cell": record.cell.model_dump(), **parts}, indent=1, allow_nan=False))
     else:
-        _print_record(record, edges)
+        for exhibit in exhibits.values():
+            click.echo(exhibit.export(form, record.cell.name))
 
 
-def _strongest(record: Record, path: Path, top: int) -> tuple[EdgeRecord, ...]:
-    """The `top` strongest edges, from the scores beside the record."""
-    from mechboard.graph import Graph
-    from mechboard.metrics.ranking import ranking
-    from mechboard.records import EdgeRecord
+def _solution(record: Record, path: Path) -> Any:
+    """What the method answered, from the file beside its record."""
+    from mechboard.answer import unpack
+    from mechboard.kinds import kind
 
-    beside, graph = path.with_suffix(".safetensors"), record.task.graph
-    if graph is None or not beside.is_file():
+    beside = path.with_suffix(".safetensors")
+    if not beside.is_file():
         raise UsageError(
-            f"{str(path)!r} has no scores beside it; --top needs the .safetensors file of a finished cell."
+            f"{str(path)!r} has no answer beside it; --top needs the .safetensors file of a finished cell."
         )
-    names = Graph(**graph.model_dump(exclude={"n_edges"})).edges
-    scores = _scores(beside, len(names))
-    known = {e.name: e.known for e in record.circuit}
-    # Stored circuits hold every known edge, so an edge that is not in one is not known, if any is.
-    default = False if record.task.truths else None
-    order = ranking(scores, signed=False).tolist()[:top]
-    return tuple(
-        EdgeRecord(
-            name=names[i],
-            score=None if bool(scores[i].isnan()) else float(scores[i]),
-            found=True,
-            known=known.get(names[i], default),
-        )
-        for i in order
-    )
-
-
-def _scores(path: Path, n_edges: int) -> Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        scores: Tensor | None = load_file(path).get("scores")
-    except (OSError, SafetensorError) as error:
-        raise RecordError(f"{str(path)!r} cannot be read ({error}); run the cell again with --fresh.") from error
-    if scores is None or tuple(scores.shape) != (n_edges,) or bool(scores.isinf().any()):
-        raise RecordError(f"{str(path)!r} does not hold {n_edges} finite scores; run the cell again with --fresh.")
-    return scores
+        return kind(record.task.kind).unpack(unpack(beside.read_bytes()).tensors)
+    except (OSError, KeyError) as error:
+        raise RecordError(f"{str(beside)!r} cannot be read ({error}); run the cell again with --fresh.") from error
 
 
-def _print_record(record: Record, edges: tuple[EdgeRecord, ...]) -> None:
+def _print_record(record: Record, exhibits: Mapping[str, Exhibit]) -> None:
     made = record.provenance
     click.echo(f"{record.cell.name}: {record.status}")
     for name, measure in record.measures.items():
@@ -145,23 +125,11 @@ def _print_record(record: Record, edges: tuple[EdgeRecord, ...]) -> None:
         click.echo(f"cost: {passes} of {cost.prompts} prompts, {cost.wall_seconds:.2f} s")
     click.echo(f"made: {made.started} by mechboard {made.mechboard}, `{made.command}`")
     if record.error:
-        click.echo(f"{record.error.traceback}", file=sys.stdout)
-    for edge in edges:
-        verdict = {None: "", True: "hit" if edge.found else "missed", False: "false"}[edge.known]
-        score = "no opinion" if edge.score is None else f"{edge.score:+.4g}"
-        click.echo(f"  {score:>11}  {edge.name:<24} {verdict}".rstrip())
+        click.echo(record.error.traceback or record.error.message)
+    for exhibit in exhibits.values():
+        for line in exhibit.lines():
+            click.echo(f"  {line}")
 
 
 def _number(passes: float | None) -> str:
     return "unknown" if passes is None else f"{passes:.1f}"
-
-
-def _dot(edges: tuple[EdgeRecord, ...]) -> str:
-    lines = ["digraph circuit {", "  rankdir=BT;"]
-    for edge in edges:
-        source, _, destination = edge.name.partition("->")
-        node, _, part = destination.partition("<")
-        colour = {None: "black", True: "darkgreen" if edge.found else "orange", False: "crimson"}[edge.known]
-        label = part.rstrip(">")
-        lines.append(f'  "{source}" -> "{node}" [label="{label}", color={colour}];')
-    return "\n".join([*lines, "}"])

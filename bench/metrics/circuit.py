@@ -6,19 +6,20 @@ evaluation prompts and its truths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.graph import PromptPairs, metric_values, run_patched
+from mechboard.contract.scores import Curve, Measure
+from mechboard.graph import Graph, PromptPairs, metric_values, run_patched
+from mechboard.graph.problem import CircuitProblem, Truth
 from mechboard.metrics.correlation import correlation
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from mechboard.metrics.measures import measure
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
-from mechboard.protocols import CircuitProblem, Curve, Evaluation, FoundEdge, Measure, Truth
 
 _SHOWN_WITHOUT_TRUTH = 30
 _OF_FAITHFULNESS = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
@@ -45,15 +46,9 @@ def evaluate_edges(
     pairs: PromptPairs,
     truths: Sequence[Truth],
     *,
-    resolution: float = 0.0,
-) -> Evaluation:
-    """Every measure of one set of edge scores; the headline is AUC against the first truth, else CMD.
-
-    Scores whose absolute value is at most `resolution` times the largest one count as zero, and so as tied.
-    """
-    scores = scores.detach().cpu()
-    largest = scores.nan_to_num(0.0).abs().max()
-    scores = torch.where(scores.abs() <= resolution * largest, torch.zeros_like(scores), scores)
+    chance: Mapping[str, float],
+) -> tuple[dict[str, Measure], dict[str, Curve], tuple[str, ...]]:
+    """Measures, curves and notes of one set of edge scores on held-out prompts; `chance` is the task's own, by measure."""
     measures, curves = _faithfulness(problem, scores, pairs)
     for truth in truths:
         curve = roc(scores, truth.edges)
@@ -66,16 +61,17 @@ def evaluate_edges(
             note = "all scores or all effects are equal" if r is None else ""
             measures[name] = measure(name, r, of=f"exact effects of {curve.n_edges:,} edges", note=note)
         x, y = zip(*curve.points, strict=True)
-        curves[f"roc[{truth.name}]"] = Curve(x=x, y=y, x_label="false positive rate", y_label="true positive rate")
+        curves[f"roc[{truth.name}]"] = Curve(
+            x=x,
+            y=y,
+            x_label="false positive rate",
+            y_label="true positive rate",
+            title=f"ROC against {truth.name}",
+            chance=(0.0, 1.0),
+        )
     scored = int((~scores.isnan()).sum())
     measures["coverage"] = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
-    return Evaluation(
-        headline=f"auc[{truths[0].name}]" if truths else "cmd",
-        measures=measures,
-        curves=curves,
-        circuit=found_circuit(problem, scores, truths[0].edges if truths else None),
-        notes=_notes(scores),
-    )
+    return measures, curves, _notes(scores)
 
 
 def _notes(scores: Tensor) -> tuple[str, ...]:
@@ -119,15 +115,21 @@ def _faithfulness(
     rest = areas(shares, [1 - f for f in complement])
     measures["completeness"] = measure("completeness", rest.deviation, of=of)
     curves = {}
-    for name, y in (("faithfulness", strong), ("faithfulness-signed", signed), ("completeness", complement)):
-        curves[name] = Curve(x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness")
+    for name, y, title in (
+        ("faithfulness", strong, "Faithfulness by share of edges, strongest first"),
+        ("faithfulness-signed", signed, "Faithfulness by share of edges, highest score first"),
+        ("completeness", complement, "Faithfulness of the complement"),
+    ):
+        curves[name] = Curve(
+            x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness", title=title, log_x=True
+        )
     return measures, curves
 
 
 def found_circuit(
-    problem: CircuitProblem, scores: Tensor, known: Bool[Tensor, " edges"] | None
-) -> tuple[FoundEdge, ...]:
-    """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
+    problem: CircuitProblem, scores: Float[Tensor, " edges"], known: Bool[Tensor, " edges"] | None
+) -> list[tuple[str, float | None, bool, bool | None]]:
+    """Name, score, found and known of the strongest edges, as many as are known, and of the known ones that are missed.
 
     An edge that scores zero or has no score is not found, however few others there are.
     """
@@ -136,12 +138,21 @@ def found_circuit(
     size = min(int(known.sum()) if known is not None else _SHOWN_WITHOUT_TRUTH, len(order))
     found = set(order[:size])
     missed = [] if known is None else [i for i in ranked if bool(known[i]) and i not in found]
-    return tuple(
-        FoundEdge(
-            name=problem.graph.edges[i],
-            score=None if bool(scores[i].isnan()) else float(scores[i]),
-            found=i in found,
-            known=None if known is None else bool(known[i]),
+    return [
+        (
+            problem.graph.edges[i],
+            _opinion(scores[i]),
+            i in found,
+            None if known is None else bool(known[i]),
         )
         for i in [*order[:size], *missed]
-    )
+    ]
+
+
+def strongest_edges(graph: Graph, scores: Float[Tensor, " edges"], top: int) -> list[tuple[str, float | None]]:
+    """Names and scores of the `top` strongest edges; NaN, no opinion, is None."""
+    return [(graph.edges[i], _opinion(scores[i])) for i in ranking(scores, signed=False).tolist()[:top]]
+
+
+def _opinion(score: Tensor) -> float | None:
+    return None if bool(score.isnan()) else float(score)

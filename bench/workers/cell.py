@@ -1,6 +1,6 @@
-"""What is done for one cell: the method solves, its answer is checked, and the engine scores it.
+"""What is done for one cell: the method solves, its answer is checked, and the task's kind scores it.
 
-The method gets a problem with discovery prompts. Evaluation prompts and truths are drawn only where no method runs.
+The method gets a problem with discovery prompts. Evaluation prompts and truths are held only where no method runs.
 Weights and prompts are fingerprinted around the method: a method that changes them has answered another problem.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,13 +19,16 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from mechboard import identity
 from mechboard.answer import Answer
-from mechboard.errors import InvalidSolution
+from mechboard.contract.kind import AnyProblem
+from mechboard.contract.method import Method
+from mechboard.contract.scores import Evaluation
+from mechboard.contract.task import Instance, Task
+from mechboard.errors import InvalidSolution, Unsupported
 from mechboard.graph import Cost, counting
-from mechboard.metrics.circuit import evaluate_edges
+from mechboard.kinds import kind
 from mechboard.plan import PlannedCell
-from mechboard.protocols import CircuitProblem, EdgeScores, Evaluation, Method, Task, Truth
 from mechboard.provenance import peak_memory, reset_peak_memory
-from mechboard.records import CostRecord, ErrorRecord, GraphInfo, Provenance, Status, TaskInfo, TruthInfo
+from mechboard.records import CostRecord, ErrorRecord, Provenance, Status, TaskInfo
 
 
 @checked_dataclass(frozen=True)
@@ -88,55 +92,66 @@ class Ended:
 Event = Started | Answered | Ended
 
 
-def solve(
-    method: Method,
-    parameters: Any,
-    problem: CircuitProblem,
-    task: Task,
-    *,
-    seed: int,
-    solution_id: str,
-    provenance: Provenance,
-) -> Answer:
-    """Run a method on a problem and check what it returns; identity and provenance go into the answer as they are.
+@dataclass(frozen=True)
+class Assignment:
+    """A method with all that decides about its answer, whichever process it runs in.
+
+    `adapter` is the name of one of the task's kind's adapters; None for a method of that kind.
+    """
+
+    method: Method
+    parameters: Any
+    adapter: str | None
+    seed: int
+    solution_id: str
+    provenance: Provenance
+
+
+def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
+    """Run a method on a problem that shows what the method sees, and check what it returns.
 
     Raises:
         InvalidSolution: the answer cannot be scored, or the method changed the model or the prompts.
+        Unsupported: the method declines.
         Exception: whatever the method raises.
     """
-    if "truth" in method.sees:
-        problem = replace(problem, truth=task.truths(problem)[0].edges)
+    asked = kind(task.kind)
+    method = assigned.method
+    if assigned.adapter is not None:
+        method = next(a for a in asked.adapters if a.name == assigned.adapter)(method)
     before = fingerprint(problem)
-    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that draws do not depend on the device
+    generator = torch.Generator().manual_seed(assigned.seed)  # on the CPU, so that draws do not depend on the device
     reset_peak_memory()
     begun = time.perf_counter()
     with counting() as cost:
-        solution = method(problem, generator, parameters)
+        returned = method(problem, generator, assigned.parameters)
     seconds = time.perf_counter() - begun
     peak = peak_memory()
-    scores = validated(solution, problem)
+    tensors = asked.pack(asked.check(returned, problem))
     if fingerprint(problem) != before:
         raise InvalidSolution(
             "The method changed the model's weights or the prompts in place, so it answered another problem; "
             "work on copies (`tensor.clone()`, `problem.model.to()`)."
         )
-    return Answer(solution_id, scores, _cost(cost, len(problem.pairs), seconds, peak), provenance)
+    return Answer(assigned.solution_id, tensors, _cost(cost, problem.n_prompts, seconds, peak), assigned.provenance)
 
 
-def score(task: Task, problem: CircuitProblem, scores: torch.Tensor) -> Scored:
-    """Score an answer on prompts that no method has seen."""
+def score(task: Task, instance: Instance[Any], tensors: Mapping[str, torch.Tensor]) -> Scored:
+    """Score an answer on what the instance holds back."""
     begun = time.perf_counter()
-    truths = task.truths(problem)
-    evaluation = evaluate_edges(problem, scores, task.held_out(problem), truths, resolution=task.resolution)
+    asked = kind(task.kind)
+    evaluation = asked.score(task, instance, asked.unpack(tensors))
     return Scored(
-        evaluation, identity.scorer_id(truths, task), task_info(task, problem, truths), time.perf_counter() - begun
+        evaluation, identity.scorer_id(task, instance), task_info(task, instance), time.perf_counter() - begun
     )
 
 
 def generator_seed(planned: PlannedCell) -> int:
     """The seed of the generator that a method draws from: it depends on the cell and on nothing else."""
     cell = planned.cell
-    text = identity.digest([cell.method, cell.task, cell.data_seed, cell.seed])
+    text = identity.digest(
+        [cell.method, *([cell.adapter] if cell.adapter else []), cell.task, cell.data_seed, cell.seed]
+    )
     return int(text.partition(":")[2], 16) % 2**63
 
 
@@ -152,6 +167,8 @@ def failure(error: BaseException) -> Failure:
                 traceback=text,
             ),
         )
+    if isinstance(error, Unsupported):
+        return Failure("unsupported", ErrorRecord(type="Unsupported", message=str(error), traceback=""))
     status: Status = "invalid" if isinstance(error, InvalidSolution) else "failed"
     return Failure(status, ErrorRecord(type=type(error).__name__, message=str(error), traceback=text))
 
@@ -161,29 +178,7 @@ def stopped(status: Status, kind: str, message: str, output: str = "") -> Failur
     return Failure(status, ErrorRecord(type=kind, message=message, traceback=output or message))
 
 
-def validated(solution: Any, problem: CircuitProblem) -> torch.Tensor:
-    """The scores of a solution, on the CPU in single precision.
-
-    Raises:
-        InvalidSolution: it is nothing, of another type or shape, infinite, or without any opinion.
-    """
-    wanted = f"valid: mechboard.protocols.EdgeScores with one finite score or NaN per edge ({problem.graph.n_edges})"
-    if not isinstance(solution, EdgeScores) or not isinstance(solution.scores, torch.Tensor):
-        raise InvalidSolution(f"The method returned {type(solution).__name__}; {wanted}.")
-    scores = solution.scores.detach().cpu()
-    if tuple(scores.shape) != (problem.graph.n_edges,) or not scores.is_floating_point():
-        raise InvalidSolution(f"The method returned {scores.dtype} scores of shape {tuple(scores.shape)}; {wanted}.")
-    if bool(scores.isinf().any()):
-        raise InvalidSolution(f"The method returned {int(scores.isinf().sum())} infinite scores; {wanted}.")
-    if bool(scores.isnan().all()):
-        raise InvalidSolution(f"The method returned NaN for every edge; {wanted}.")
-    scores = scores.float()
-    if bool(scores.isinf().any()):
-        raise InvalidSolution(f"The method returned scores beyond single precision; {wanted}.")
-    return scores
-
-
-def fingerprint(problem: CircuitProblem) -> str:
+def fingerprint(problem: AnyProblem) -> str:
     """Hash of weights and prompts, to the bit."""
     hashed = hashlib.sha256()
     for tensor in problem.tensors():
@@ -192,17 +187,20 @@ def fingerprint(problem: CircuitProblem) -> str:
     return hashed.hexdigest()
 
 
-def task_info(task: Task, problem: CircuitProblem | None = None, truths: tuple[Truth, ...] = ()) -> TaskInfo:
-    """What a record says about the task; graph and truths once its problem is loaded."""
+def task_info(task: Task, instance: Instance[Any] | None = None) -> TaskInfo:
+    """What a record says about the task; facts and truths once an instance is loaded."""
+    asked = kind(task.kind)
     return TaskInfo(
         summary=task.summary,
         kind=task.kind,
         tier=task.tier,
+        family=task.family,
+        level=task.level,
         ranked=task.ranked,
         description=task.description,
         citation=dict(task.citation),
-        graph=None if problem is None else GraphInfo.model_validate(problem.graph, from_attributes=True),
-        truths=tuple(TruthInfo(name=t.name, n_true=int(t.edges.sum()), source=t.source) for t in truths),
+        facts=() if instance is None else asked.facts(instance),
+        truths=() if instance is None else asked.truths(instance),
     )
 
 

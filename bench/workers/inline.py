@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
-from mechboard.protocols import CircuitProblem
+from mechboard.answer import Answer
+from mechboard.contract.task import Instance
+from mechboard.kinds import kind
 from mechboard.workers.cell import (
     Answered,
+    Assignment,
     Ended,
     Event,
     Failure,
@@ -36,56 +40,60 @@ class Inline:
     def __init__(self, *, device: str) -> None:
         self._device = device
         self._key: tuple[str, int] | None = None
-        self._problem: CircuitProblem | Failure | None = None
+        self._instance: Instance[Any] | Failure | None = None
         self._clean = ""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """What happens, as it happens; an interrupt goes through."""
         for job in jobs:
             yield Started(job)
-            problem = self._load(job)
-            if isinstance(problem, Failure):
-                yield Ended(job, problem, None)
+            instance = self._load(job)
+            if isinstance(instance, Failure):
+                yield Ended(job, instance, None)
                 continue
             answer = job.answer
             if answer is None:
                 try:
                     with _settings_kept():
-                        planned = job.planned
-                        answer = solve(
-                            planned.method,
-                            planned.parameters,
-                            problem,
-                            planned.task,
-                            seed=generator_seed(planned),
-                            solution_id=job.solution_id,
-                            provenance=job.provenance,
-                        )
+                        shown = kind(job.planned.task.kind).reveal(instance, job.planned.method.sees)
+                        answer = solve(_assignment(job), job.planned.task, shown)
                 except (Exception, SystemExit) as error:
                     yield Ended(job, failure(error), None, b"")
                     continue
                 finally:
-                    if fingerprint(problem) != self._clean:
+                    if fingerprint(instance.problem) != self._clean:
                         self._key = None
                 yield Answered(job, answer, b"")
-            yield Ended(job, self._score(job, problem, answer.scores), answer)
+            yield Ended(job, self._score(job, instance, answer), answer)
 
-    def _load(self, job: Job) -> CircuitProblem | Failure:
+    def _load(self, job: Job) -> Instance[Any] | Failure:
         task, data_seed = job.planned.task, job.planned.cell.data_seed
-        if self._key != (task.name, data_seed) or self._problem is None:
+        if self._key != (task.name, data_seed) or self._instance is None:
             self._key = (task.name, data_seed)
             try:
-                self._problem = task.load(data_seed, self._device)
-                self._clean = fingerprint(self._problem)
+                self._instance = task.load(data_seed, self._device)
+                self._clean = fingerprint(self._instance.problem)
             except Exception as error:
-                self._problem = failure(error)
-        return self._problem
+                self._instance = failure(error)
+        return self._instance
 
-    def _score(self, job: Job, problem: CircuitProblem, scores: torch.Tensor) -> Scored | Failure:
+    def _score(self, job: Job, instance: Instance[Any], answer: Answer) -> Scored | Failure:
         try:
-            return score(job.planned.task, problem, scores)
+            return score(job.planned.task, instance, answer.tensors)
         except Exception as error:
             return failure(error)
+
+
+def _assignment(job: Job) -> Assignment:
+    planned = job.planned
+    return Assignment(
+        planned.method,
+        planned.parameters,
+        planned.cell.adapter,
+        generator_seed(planned),
+        job.solution_id,
+        job.provenance,
+    )
 
 
 @contextmanager

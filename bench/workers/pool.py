@@ -119,7 +119,7 @@ class Pool:
         job = slot.job
         if slot.answer is not None:
             slot.turn("scoring")
-            workshop.scores.send(slot.answer.scores)
+            workshop.scores.send(dict(slot.answer.tensors))
             return
         slot.turn("solving")
         cell = job.planned.cell
@@ -127,6 +127,7 @@ class Pool:
             Order(
                 self._find("method", cell.method),
                 dict(cell.parameters_passed),
+                cell.adapter,
                 generator_seed(job.planned),
                 job.solution_id,
                 job.provenance,
@@ -164,7 +165,7 @@ class Pool:
             yield self._end(slot, Ended(slot.job, failure(error), None, message.log))
             return
         slot.turn("scoring")
-        workshop.scores.send(slot.answer.scores)
+        workshop.scores.send(dict(slot.answer.tensors))
         yield Answered(slot.job, slot.answer, message.log)
 
     def _end(self, slot: _Slot, ended: Ended) -> Ended:

@@ -3,8 +3,9 @@
     driver --orders--> workshop (holds the problem) --fork, one per cell--> method
            --scores--> scorer   (a fork of the workshop before any method ran)
 
-The workshop knows names and plain values: it finds task and methods by their references. It never draws evaluation
-prompts, and truths only for a method that declares that it sees them. The scorer has never run a line of a method.
+The workshop knows names and plain values: it finds task and methods by their references. Once the scorer is forked it
+forgets what the instance holds back, so that no method can find it in its memory; for a method that declares what it
+sees the instance is loaded anew in its own process. The scorer has never run a line of a method.
 Weights are shared between all three until one of them writes.
 
 On a GPU nothing can be shared between forks, so there each process loads the problem for itself.
@@ -13,20 +14,21 @@ On a GPU nothing can be shared between forks, so there each process loads the pr
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from mechboard.answer import pack
+from mechboard.contract.task import Instance, Task
+from mechboard.kinds import kind
 from mechboard.records import Provenance, Status
 from mechboard.reference import Reference
-from mechboard.workers.cell import FAILURE, Failure, failure, score, solve, stopped
+from mechboard.workers.cell import FAILURE, Assignment, Failure, failure, score, solve, stopped
 from mechboard.workers.sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from mechboard.workers.server import server
 
@@ -52,9 +54,16 @@ class Order:
 
     method: Reference
     parameters: dict[str, Any]
+    adapter: str | None
     seed: int
     solution_id: str
     provenance: Provenance
+
+    def assignment(self) -> Assignment:
+        """The same with the method itself."""
+        method = self.method.load()
+        parameters = method.parameters(**self.parameters)
+        return Assignment(method, parameters, self.adapter, self.seed, self.solution_id, self.provenance)
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Workshop:
     """The driver's end of a workshop. `orders` and `scores` are its connections.
 
     On the first come `BEGUN`, then `OPEN` or a failure, then for every order a `Solved`; on the second a `Scored` or a
-    failure for every tensor of scores.
+    failure for every packed solution.
     """
 
     def __init__(self, problem: Problem, limits: Limits, threads: int) -> None:
@@ -114,10 +123,8 @@ def _main(
 
     torch.set_num_threads(1)
     try:
-        task = problem.task.load()
-        held = cache(partial(task.load, problem.data_seed, problem.device))
-        if problem.device == "cpu":
-            held()
+        bench = _Bench(problem, limits, threads)
+        instance = bench.load() if problem.device == "cpu" else None
     except BaseException as error:
         orders.send(failure(error))
         return
@@ -126,35 +133,51 @@ def _main(
         orders.close()
         die_with_parent()
         torch.set_num_threads(threads)
-        _serve_scores(scores, task, held)
+        _serve_scores(scores, bench, instance)
         os._exit(0)
     scores.close()
+    if instance is not None:
+        bench.problem = instance.problem
+    del instance
+    gc.collect()
     orders.send(OPEN)
     with contextlib.suppress(EOFError, OSError), tempfile.TemporaryDirectory(prefix="mechboard-") as folder:
         while True:
-            orders.send(_solve(orders.recv(), task, held, limits, threads, orders, scorer, Path(folder)))
+            order: Order = orders.recv()
+            orders.send(_solve(order, bench, orders, scorer, Path(folder)))
 
 
-def _serve_scores(scores: Connection, task: Any, held: Callable[[], Any]) -> None:
+class _Bench:
+    """What a workshop and its forks work with: the task, and on a CPU its problem, which they share."""
+
+    def __init__(self, asked: Problem, limits: Limits, threads: int) -> None:
+        self.task: Task = asked.task.load()
+        self.limits, self.threads = limits, threads
+        self.problem: Any = None
+        self._asked = asked
+
+    def load(self) -> Instance[Any]:
+        return self.task.load(self._asked.data_seed, self._asked.device)
+
+    def show(self, sees: frozenset[str]) -> Any:
+        """The problem with what a method declares to see."""
+        if not sees and self.problem is not None:
+            return self.problem
+        return kind(self.task.kind).reveal(self.load(), sees)
+
+
+def _serve_scores(scores: Connection, bench: _Bench, instance: Instance[Any] | None) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            answer = scores.recv()
+            tensors = scores.recv()
             try:
-                scores.send(score(task, held(), answer))
+                instance = instance or bench.load()
+                scores.send(score(bench.task, instance, tensors))
             except Exception as error:
                 scores.send(failure(error))
 
 
-def _solve(
-    order: Order,
-    task: Any,
-    held: Callable[[], Any],
-    limits: Limits,
-    threads: int,
-    orders: Connection,
-    scorer: int,
-    folder: Path,
-) -> Solved:
+def _solve(order: Order, bench: _Bench, orders: Connection, scorer: int, folder: Path) -> Solved:
     """Run one method in a fork and read what it left."""
     result, log = folder / "result", folder / "log"
     for left in (result, log):
@@ -162,37 +185,27 @@ def _solve(
 
     def work() -> bytes:
         orders.close()
-        return _answer(order, task, held, threads)
+        return _answer(order, bench)
 
     # While an order is being worked on the driver sends none, so what can be read is that it has hung up.
-    ending = run_forked(work, result=result, log=log, limits=limits, abandoned=orders.poll, spare=(scorer,))
+    ending = run_forked(work, result=result, log=log, limits=bench.limits, abandoned=orders.poll, spare=(scorer,))
     printed = log.read_bytes() if log.is_file() else b""
     if ending.code == 0 and not ending.limit and result.is_file():
         content = result.read_bytes()
         if content.startswith(_ANSWER):
             return Solved(content.removeprefix(_ANSWER), None, printed)
         return Solved(None, FAILURE.validate_json(content), printed)
-    return Solved(None, _violent(ending, limits, printed), printed)
+    return Solved(None, _violent(ending, bench.limits, printed), printed)
 
 
-def _answer(order: Order, task: Any, held: Callable[[], Any], threads: int) -> bytes:
+def _answer(order: Order, bench: _Bench) -> bytes:
     """In the fork: the packed answer, or the failure as JSON."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(bench.threads)
     try:
-        method = order.method.load()
-        parameters = method.parameters(**order.parameters)
-        answer = solve(
-            method,
-            parameters,
-            held(),
-            task,
-            seed=order.seed,
-            solution_id=order.solution_id,
-            provenance=order.provenance,
-        )
-        return _ANSWER + pack(answer)
+        assigned = order.assignment()
+        return _ANSWER + pack(solve(assigned, bench.task, bench.show(assigned.method.sees)))
     except BaseException as error:
         return FAILURE.dump_json(failure(error))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,6 @@ def path(task: str, version: int) -> Path:
     return Path(str(files("mechboard.ground_truth.mini"))) / "effects" / f"{task}.v{version}.json"
 
 
-@lru_cache(maxsize=16)
 def read_effects(task: str, version: int, model: str) -> Effects:
     """The effects of a task version; `model` is the hash of the weights that they must have been measured on.
 

@@ -66,9 +66,6 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-arithmetic",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Sum of three labelled digits through two lookup MLPs (mean-global)",
     build=build,
     sample=sample,

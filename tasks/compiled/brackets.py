@@ -58,9 +58,6 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-brackets",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Balance and early closing of two kinds of brackets (resample)",
     build=build,
     sample=sample,

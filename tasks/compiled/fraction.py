@@ -48,9 +48,6 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-fraction",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Fractions of previous tokens of four looked-up classes, and their leads (mean)",
     build=build,
     sample=sample,

@@ -61,9 +61,6 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-induction",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Induction over two attributes with previous-token heads (zero)",
     build=build,
     sample=sample,

@@ -67,9 +67,6 @@ def unmarked(draw: Random) -> list[str]:
 
 task = CompiledTask(
     name="compiled-redundant",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Fetch the symbol after a marker that two heads find, either of which suffices (resample)",
     build=build,
     sample=sample,

@@ -67,9 +67,6 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-reverse",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Reverse a sequence of varying length, three attributes in parallel (resample)",
     build=build,
     sample=sample,

@@ -16,10 +16,9 @@ from random import Random
 import torch
 from torch import Tensor
 
-from mechboard.assets import Asset
 from mechboard.graph import Ablation, AblationKind, Graph, PromptPairs
 from mechboard.metrics.answers import linear_readout
-from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 from mechboard.tasks.compiled.compiler import Compiled, compile_program
 from mechboard.tasks.compiled.language import Program
 from mechboard.tasks.compiled.truth import true_edges
@@ -41,18 +40,15 @@ _DIFFERENT = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompiledTask:
+class CompiledTask(Task):
     """A program with a way to draw prompts, compiled anew for every data seed.
 
     The corrupt prompt is another draw of `sample`, or a draw of `corrupt`. `redundant` names operations that stand in
     for each other: their edges are true, though none has an effect alone.
     """
 
-    name: str
-    version: int
-    kind: Kind
-    tier: Tier
-    summary: str
+    kind: str = "circuit"
+    citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
     build: Callable[[], Program]
     sample: Callable[[Random], Sample]
     ablation: AblationKind
@@ -60,27 +56,11 @@ class CompiledTask:
     n_heads: int
     corrupt: Callable[[Random], list[str]] | None = None
     redundant: tuple[str, ...] = ()
-    ranked: bool = True
-    has_truth: bool = True
-    oracles: tuple[str, ...] = ()
-    assets: tuple[Asset, ...] = ()
-    citation: Mapping[str, str] = field(default_factory=lambda: TRACR, hash=False)
-    # Edges outside the program have no effect at all, so what a method scores there is rounding noise, which must
-    # not decide an order: scores below this share of the largest count as equal to zero.
-    resolution: float = 1e-6
 
     @property
     def description(self) -> str:
         """The program, from the docstring of the module that defines it."""
         return inspect.getdoc(inspect.getmodule(self.build)) or ""
-
-    def asset_hashes(self) -> dict[str, str]:
-        """Nothing: the model is compiled from source."""
-        return {}
-
-    def truth_hashes(self) -> dict[str, str]:
-        """Nothing: the truth follows from the program."""
-        return {}
 
     def compiled(self, data_seed: int) -> Compiled:
         """The model of one instance."""
@@ -106,29 +86,27 @@ class CompiledTask:
         lengths = torch.full((len(rows),), clean_ids.shape[1])
         return PromptPairs(clean_ids[rows], corrupt_ids[rows], lengths, positions[rows], {"readout": readout[rows]})
 
-    def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """Compile the instance and draw its discovery prompts."""
-        decoder = self.compiled(data_seed).decoder.to(device=device)
+    def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
+        """Compile the instance and draw its prompts; evaluation prompts are fresh ones."""
+        compiled = self.compiled(data_seed)
+        decoder = compiled.decoder.to(device=device)
         pairs = self.pairs(data_seed, part="discovery", n=_DISCOVERY).to(device)
-        return CircuitProblem(
+        problem = CircuitProblem(
             model=decoder,
             graph=Graph.of(decoder.config),
             pairs=pairs,
             metric=linear_readout,
             ablation=Ablation(self.ablation, decoder, pairs),
             batch_size=_BATCH,
-            data_seed=data_seed,
         )
+        held_out = self.pairs(data_seed, part="evaluation", n=_EVALUATION).to(device)
+        return Instance(problem=problem, held_out=held_out, truths=(self._truth(problem.graph, compiled),))
 
-    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
+    def _truth(self, graph: Graph, compiled: Compiled) -> Truth:
         """The program's edges under the task's ablation."""
-        edges = true_edges(self.build(), self.ablation, self.compiled(problem.data_seed).node_of)
+        edges = graph.edge_mask(true_edges(self.build(), self.ablation, compiled.node_of))
         source = f"follows from the program and {self.ablation} ablation; proved by exhaustive exact patching"
-        return (Truth(name=f"{self.name}:program", edges=problem.graph.edge_mask(edges), source=source),)
-
-    def held_out(self, problem: CircuitProblem) -> PromptPairs:
-        """Fresh prompts of the same instance."""
-        return self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
+        return Truth(name=f"{self.name}:program", edges=edges, source=source)
 
 
 @lru_cache(maxsize=8)

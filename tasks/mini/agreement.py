@@ -38,36 +38,28 @@ def behaviour(structure: str, split: Split) -> Agreement:
 
 simple = MiniTask(
     name="agreement-simple-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
+    family="agreement-mini",
     summary="Verb after its subject on a small GPT; truth measured edge by edge (resample)",
     behaviour=partial(behaviour, "simple"),
     citation=_CITATION,
 )
 within_rc = MiniTask(
     name="agreement-within-rc-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
+    family="agreement-mini",
     summary="Verb within a relative clause on a small GPT; truth measured edge by edge (resample)",
     behaviour=partial(behaviour, "within-rc"),
     citation=_CITATION,
 )
 across_rc = MiniTask(
     name="agreement-across-rc-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
+    family="agreement-mini",
     summary="Verb across a relative clause on a small GPT; truth measured edge by edge (resample)",
     behaviour=partial(behaviour, "across-rc"),
     citation=_CITATION,
 )
 across_pp = MiniTask(
     name="agreement-across-pp-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
+    family="agreement-mini",
     summary="Verb across a prepositional phrase on a small GPT; truth measured edge by edge (resample)",
     behaviour=partial(behaviour, "across-pp"),
     citation=_CITATION,

@@ -27,9 +27,6 @@ def behaviour(split: Split) -> Docstring:
 
 task = MiniTask(
     name="docstring-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="The next argument of a docstring on a small GPT; truth measured edge by edge (resample)",
     behaviour=behaviour,
     citation={

@@ -25,9 +25,6 @@ def behaviour(split: Split) -> GreaterThan:
 
 task = MiniTask(
     name="greater-than-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="A later year on a small GPT; truth measured edge by edge (resample)",
     behaviour=behaviour,
     citation={

@@ -22,9 +22,6 @@ def behaviour(split: Split) -> IndirectObject:
 
 task = MiniTask(
     name="ioi-mini",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Indirect object on a small GPT; truth measured edge by edge (resample)",
     behaviour=behaviour,
     citation={

@@ -8,19 +8,18 @@ Weights, card and effects lie in `mechboard.ground_truth.mini`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from mechboard.assets import Asset
 from mechboard.errors import ModelError
 from mechboard.graph import Ablation, Graph, PromptPairs
 from mechboard.ground_truth.cards import hashes
 from mechboard.ground_truth.mini import effects, model
 from mechboard.ground_truth.mini.lexicon import Split
 from mechboard.hashing import sha256
-from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 from mechboard.tasks.behaviours.examples import Behaviour, as_pairs
 from mechboard.tasks.tokenizers import Encode, load_tokenizer
 
@@ -28,21 +27,12 @@ _DISCOVERY, _EVALUATION, _BATCH = 128, 64, 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiniTask:
+class MiniTask(Task):
     """`behaviour` gives the behaviour with the words of a split."""
 
-    name: str
-    version: int
-    kind: Kind
-    tier: Tier
-    summary: str
+    kind: str = "circuit"
     behaviour: Callable[[Split], Behaviour]
-    citation: Mapping[str, str] = field(hash=False)
-    ranked: bool = True
-    has_truth: bool = True
     oracles: tuple[str, ...] = ("activation-patching",)
-    assets: tuple[Asset, ...] = ()
-    resolution: float = 0.0
 
     @property
     def description(self) -> str:
@@ -66,7 +56,13 @@ class MiniTask:
         examples = [behaviour.draw(draw) for _ in range(n)]
         return as_pairs(examples, behaviour.metric, _encode(), d_vocab=model.load().config.d_vocab)
 
-    def problem(self, pairs: PromptPairs, data_seed: int, device: str) -> CircuitProblem:
+    def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
+        """The model, its discovery prompts, and prompts of what was held out of its training."""
+        problem = self.problem(self.pairs(data_seed, part="discovery", split="train", n=_DISCOVERY), device)
+        held_out = self.pairs(data_seed, part="evaluation", split="test", n=_EVALUATION).to(device)
+        return Instance(problem=problem, held_out=held_out, truths=self.truths(problem.graph))
+
+    def problem(self, pairs: PromptPairs, device: str) -> CircuitProblem:
         """The model with these prompts."""
         decoder, pairs = model.load().to(device=device), pairs.to(device)
         return CircuitProblem(
@@ -76,17 +72,16 @@ class MiniTask:
             metric=self.behaviour("train").metric,
             ablation=Ablation("resample", decoder, pairs),
             batch_size=_BATCH,
-            data_seed=data_seed,
         )
 
-    def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and its discovery prompts."""
-        return self.problem(self.pairs(data_seed, part="discovery", split="train", n=_DISCOVERY), data_seed, device)
+    def truths(self, graph: Graph) -> tuple[Truth, ...]:
+        """The edges whose measured effect is at least a share of the behaviour, for each share; the headline first.
 
-    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
-        """The edges whose measured effect is at least a share of the behaviour, for each share; the headline first."""
+        Raises:
+            ModelError: the effects were measured on another model.
+        """
         measured = effects.read_effects(self.name, self.version, sha256(model.folder() / "model.safetensors"))
-        if measured.edges != problem.graph.edges:
+        if measured.edges != graph.edges:
             raise ModelError(f"The effects of {self.name}@v{self.version} name other edges than the model has.")
         return tuple(
             Truth(
@@ -97,11 +92,6 @@ class MiniTask:
             )
             for share in effects.SHARES
         )
-
-    def held_out(self, problem: CircuitProblem) -> PromptPairs:
-        """Prompts of what was held out of the model's training."""
-        pairs = self.pairs(problem.data_seed, part="evaluation", split="test", n=_EVALUATION)
-        return pairs.to(problem.model.device)
 
 
 @lru_cache(maxsize=1)

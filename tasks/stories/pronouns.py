@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar
 
 from mechboard.assets import Asset, content_hashes, require
 from mechboard.errors import AssetError
-from mechboard.graph import PromptPairs
-from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
-from mechboard.tasks.own import OwnTask
+from mechboard.protocols import CircuitProblem, Instance, Task
+from mechboard.tasks.own import OwnTask, own_task
 from mechboard.tasks.stories import llama2c
 from mechboard.tasks.tokenizers import load_tokenizer
 
@@ -47,56 +46,29 @@ STORIES = Asset(
 )
 
 
-class PronounStories:
+@dataclass(frozen=True, kw_only=True)
+class PronounStories(Task):
     """The task; everything but the asset is as in a task of one's own pairs."""
 
-    version = 1
-    ranked = True
-    has_truth = False
-    oracles = ()
-    assets = (STORIES,)
-    resolution = 0.0
-    citation: ClassVar[Mapping[str, str]] = {
-        "author": "Eldan, Ronen and Li, Yuanzhi",
-        "title": "TinyStories: How Small Can Language Models Be and Still Speak Coherent English?",
-        "year": "2023",
-        "eprint": "2305.07759",
-    }
-
-    def __init__(self, *, name: str, kind: Kind, tier: Tier, summary: str) -> None:
-        self.name, self.kind, self.tier, self.summary = name, kind, tier, summary
-        self.description = __doc__ or ""
-        self._own: OwnTask | None = None
+    kind: str = "circuit"
+    tier: str = "paper"
+    assets: tuple[Asset, ...] = (STORIES,)
 
     def _task(self) -> OwnTask:
-        if self._own is None:
-            self._own = OwnTask(require(STORIES), Path(str(files("mechboard.tasks.stories"))) / "pronouns.jsonl")
-        return self._own
+        return own_task(require(STORIES), Path(str(files("mechboard.tasks.stories"))) / "pronouns.jsonl")
 
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the model, the tokenizer and the pairs."""
-        return self._task().asset_hashes() | content_hashes(STORIES)
+        return self._task().asset_hashes() | dict(content_hashes(STORIES))
 
-    def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and half of the pairs.
+    def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
+        """The model and half of the pairs; the other half is held out.
 
         Raises:
             AssetError: the asset is not here, has changed, or its tokenizer is read with wrong ids.
         """
         _check_tokenizer(require(STORIES))
         return self._task().load(data_seed, device)
-
-    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
-        """None is known."""
-        return ()
-
-    def truth_hashes(self) -> dict[str, str]:
-        """Nothing: no circuit is known."""
-        return {}
-
-    def held_out(self, problem: CircuitProblem) -> PromptPairs:
-        """The other half of the pairs."""
-        return self._task().held_out(problem)
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -111,7 +83,11 @@ def _check_tokenizer(folder: Path) -> None:
 
 task = PronounStories(
     name="pronoun-stories",
-    kind="circuit",
-    tier="paper",
     summary="A named girl or boy decides the pronoun in stories260K, a real 260K-parameter Llama (resample)",
+    citation={
+        "author": "Eldan, Ronen and Li, Yuanzhi",
+        "title": "TinyStories: How Small Can Language Models Be and Still Speak Coherent English?",
+        "year": "2023",
+        "eprint": "2305.07759",
+    },
 )

@@ -36,9 +36,6 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 
 task = TrainedTask(
     name="trained-greater-than",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="A later year through two heads and two MLPs that were trained in (resample)",
     behaviour=GREATER_THAN,
     corrupt=corrupt,

@@ -39,9 +39,6 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 
 task = TrainedTask(
     name="trained-induction",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Induction through a previous-token and an induction head that were trained in (resample)",
     behaviour=INDUCTION,
     corrupt=corrupt,

@@ -33,9 +33,6 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 
 task = TrainedTask(
     name="trained-ioi",
-    version=1,
-    kind="circuit",
-    tier="embedded",
     summary="Indirect object through duplicate-token, S-inhibition and name-mover heads that were trained in (resample)",
     behaviour=IOI,
     corrupt=corrupt,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,35 +18,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mechboard.assets import Asset
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes, read_card
 from mechboard.ground_truth.trained.behaviours import Batch, TrainedBehaviour
-from mechboard.protocols import CircuitProblem, Kind, Tier, Truth
+from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedTask:
+class TrainedTask(Task):
     """A behaviour with its trained model. `targets` says what the metric reads of (clean, corrupt)."""
 
-    name: str
-    version: int
-    kind: Kind
-    tier: Tier
-    summary: str
+    kind: str = "circuit"
     behaviour: TrainedBehaviour
     corrupt: Callable[[Batch, torch.Generator], Batch]
     metric: Metric
     targets: Callable[[Batch, Batch], dict[str, Tensor]]
-    citation: Mapping[str, str] = field(hash=False)
-    ranked: bool = True
-    has_truth: bool = True
-    oracles: tuple[str, ...] = ()
-    assets: tuple[Asset, ...] = ()
-    resolution: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -61,10 +50,6 @@ class TrainedTask:
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of weights and configuration."""
         return hashes(self.folder)
-
-    def truth_hashes(self) -> dict[str, str]:
-        """Nothing: the truth was declared in source."""
-        return {}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
@@ -81,8 +66,8 @@ class TrainedTask:
             self.targets(clean, corrupt),
         )
 
-    def load(self, data_seed: int, device: str) -> CircuitProblem:
-        """The model and its discovery prompts.
+    def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
+        """The model and its prompts; evaluation prompts are fresh ones.
 
         Raises:
             ModelError: the weights are not those of their card.
@@ -90,27 +75,23 @@ class TrainedTask:
         read_card(self.folder)
         decoder = _load(self.folder).to(device=device)
         pairs = self.pairs(data_seed, part="discovery", n=_DISCOVERY).to(device)
-        return CircuitProblem(
+        problem = CircuitProblem(
             model=decoder,
             graph=Graph.of(decoder.config, level="head"),
             pairs=pairs,
             metric=self.metric,
             ablation=Ablation("resample", decoder, pairs),
             batch_size=_BATCH,
-            data_seed=data_seed,
         )
+        held_out = self.pairs(data_seed, part="evaluation", n=_EVALUATION).to(device)
+        return Instance(problem=problem, held_out=held_out, truths=(self._truth(problem.graph),))
 
-    def truths(self, problem: CircuitProblem) -> tuple[Truth, ...]:
+    def _truth(self, graph: Graph) -> Truth:
         """The declared edges."""
         source = (
             "declared before training, head-level; trained in with interchange and a strict loss on all other edges"
         )
-        edges = problem.graph.edge_mask(self.behaviour.edges)
-        return (Truth(name=f"{self.name}:declared", edges=edges, source=source),)
-
-    def held_out(self, problem: CircuitProblem) -> PromptPairs:
-        """Fresh prompts."""
-        return self.pairs(problem.data_seed, part="evaluation", n=_EVALUATION).to(problem.model.device)
+        return Truth(name=f"{self.name}:declared", edges=graph.edge_mask(self.behaviour.edges), source=source)
 
 
 @lru_cache(maxsize=4)

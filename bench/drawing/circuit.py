@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
-from mechboard.records import EdgeRecord, GraphInfo
+from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
 
 _STEP_X, _STEP_Y, _NODE_W, _NODE_H, _MARGIN = 66, 58, 50, 20, 24
 _ALL_NODES_UP_TO = 64
@@ -18,30 +17,39 @@ svg.circuit{background:#fff;font:11px system-ui,sans-serif}.node rect{fill:#f3f4
 """
 
 
-def edge_class(edge: EdgeRecord) -> str:
-    """`hit`, `false`, `missed`, or `unknown` where no circuit is known."""
-    if edge.known is None:
-        return "unknown"
-    return ("hit" if edge.found else "missed") if edge.known else "false"
+def circuit_figure(circuit: Circuit, *, title: str) -> str:
+    """The picture for a page, whose style it takes."""
+    return _svg(circuit, title, "", "")
 
 
-def circuit_svg(edges: Sequence[EdgeRecord], graph: GraphInfo | None, *, title: str, standalone: bool = False) -> str:
-    """The picture. Standalone pictures carry their own style; inline ones take the page's."""
-    if graph is None:
-        return ""
+def circuit_svg(circuit: Circuit, *, title: str) -> str:
+    """The picture as a file, with its own style."""
+    return _svg(circuit, title, ' xmlns="http://www.w3.org/2000/svg"', f"<style>{_STYLE}</style>")
+
+
+def circuit_dot(circuit: Circuit, *, title: str) -> str:
+    """The circuit for Graphviz."""
+    colours = {"unknown": "black", "hit": "darkgreen", "missed": "orange", "false": "crimson"}
+    lines = ["digraph circuit {", "  rankdir=BT;"]
+    for edge in circuit.edges:
+        source, node, part = _ends(edge.name)
+        lines.append(f'  "{source}" -> "{node}" [label="{part}", color={colours[edge.verdict]}];')
+    return "\n".join([*lines, "}"])
+
+
+def _svg(circuit: Circuit, title: str, namespace: str, style: str) -> str:
+    graph = circuit.graph
     nodes = {name for row in _rows(graph) for name in row}
     # A record is a stranger's file: an edge between nodes that the graph lacks has no place in the picture.
-    edges = [e for e in edges if set(_ends(e.name)[:2]) <= nodes]
+    edges = [e for e in circuit.edges if set(_ends(e.name)[:2]) <= nodes]
     touched = {node for e in edges for node in _ends(e.name)[:2]} | {"input", "logits"}
     places = _places(graph, touched if graph.n_layers * graph.n_heads > _ALL_NODES_UP_TO else None)
     width = max(x for x, _ in places.values()) + _NODE_W / 2 + _MARGIN
     height = max(y for _, y in places.values()) + _NODE_H / 2 + _MARGIN
-    counts = {kind: sum(edge_class(e) == kind for e in edges) for kind in ("hit", "false", "missed", "unknown")}
+    counts = {kind: sum(e.verdict == kind for e in edges) for kind in ("hit", "false", "missed", "unknown")}
     described = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
-    drawn = [_edge(e, places) for e in sorted(edges, key=lambda e: edge_class(e) == "hit")]
+    drawn = [_edge(e, places) for e in sorted(edges, key=lambda e: e.verdict == "hit")]
     boxes = [_node(name, x, y, name in touched) for name, (x, y) in places.items()]
-    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
-    style = f"<style>{_STYLE}</style>" if standalone else ""
     return (
         f'<svg{namespace} class="circuit" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" role="img" aria-label="{escape(title)}: {described} edges">'
@@ -81,13 +89,13 @@ def _places(graph: GraphInfo, only: set[str] | None) -> dict[str, tuple[float, f
     return places
 
 
-def _edge(edge: EdgeRecord, places: dict[str, tuple[float, float]]) -> str:
+def _edge(edge: FoundEdge, places: dict[str, tuple[float, float]]) -> str:
     source, node, part = _ends(edge.name)
     (x0, y0), (x1, y1) = places[source], places[node]
     x1 += _PORTS.get(part, 0)
     y0, y1 = y0 - _NODE_H / 2, y1 + _NODE_H / 2
     bend = (y0 - y1) / 2
-    kind = edge_class(edge)
+    kind = edge.verdict
     score = "no opinion" if edge.score is None else f"{edge.score:+.3g}"
     tip = f"{edge.name}, {score}" + ("" if kind == "unknown" else f", {kind}")
     path = f"M{x0:.0f} {y0:.0f}C{x0:.0f} {y0 - bend:.0f} {x1:.0f} {y1 + bend:.0f} {x1:.0f} {y1:.0f}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from math import log
 
-from mechboard.records import CurveRecord
+from mechboard.contract.scores import Curve
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 460, 320, 48, 44, 12, 26
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "1 4", "5 5", "10 2 2 2")
@@ -16,24 +16,23 @@ _TABLE_POINTS = 12
 Place = Callable[[float, float], str]
 
 
-def curves_svg(
-    curves: Sequence[tuple[str, CurveRecord]], *, title: str, diagonal: bool = False, log_x: bool = False
-) -> str:
+def curves_figure(curves: Sequence[tuple[str, Curve]]) -> str:
     """A plot of named curves that share their axes. y is cut to [-0.5, 1.5], which the text says."""
     if not curves:
         return ""
+    first = curves[0][1]
     smallest = min((x for _, c in curves for x in c.x if x > 0), default=1.0)
-    low, high = (0.0, 1.0) if diagonal else _range([y for _, c in curves for y in c.y])
+    low, high = (0.0, 1.0) if first.chance else _range([y for _, c in curves for y in c.y])
 
     def place(x: float, y: float) -> str:
-        across = _log_share(x, smallest) if log_x else x
+        across = _log_share(x, smallest) if first.log_x else x
         up = (min(max(y, low), high) - low) / (high - low)
         px = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
         return f"{px:.1f},{_HEIGHT - _BOTTOM - up * (_HEIGHT - _BOTTOM - _TOP):.1f}"
 
-    parts = [_frame(curves[0][1], low, high, smallest if log_x else None, place)]
-    if diagonal:
-        parts.append(f'<polyline class="chance" points="{place(0, 0)} {place(1, 1)}"/>')
+    parts = [_frame(first, low, high, smallest if first.log_x else None, place)]
+    if first.chance:
+        parts.append(f'<polyline class="chance" points="{place(0, first.chance[0])} {place(1, first.chance[1])}"/>')
     for index, (name, curve) in enumerate(curves):
         points = " ".join(place(x, y) for x, y in zip(curve.x, curve.y, strict=True))
         dash = f' stroke-dasharray="{_DASHES[index % len(_DASHES)]}"' if _DASHES[index % len(_DASHES)] else ""
@@ -44,9 +43,9 @@ def curves_svg(
     parts.append(f'<line class="cursor" x1="0" x2="0" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
     described = "; ".join(f"{name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for name, c in curves)
     return (
-        f"<figcaption>{escape(title)}</figcaption>"
+        f"<figcaption>{escape(first.title)}</figcaption>"
         f'<svg class="plot curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" tabindex="0" '
-        f'aria-label="{escape(title)}: {escape(described)}. Arrow keys read out points.">'
+        f'aria-label="{escape(first.title)}: {escape(described)}. Arrow keys read out points.">'
         + "".join(parts)
         + "</svg>"
         + "<output></output>"
@@ -88,7 +87,7 @@ def _numbers(values: Sequence[float]) -> str:
     return " ".join(f"{v:.4g}" for v in values)
 
 
-def _table(curves: Sequence[tuple[str, CurveRecord]]) -> str:
+def _table(curves: Sequence[tuple[str, Curve]]) -> str:
     """The curves as numbers, for those who cannot or will not see the picture; at most a dozen points each."""
     rows = []
     for name, curve in curves:
@@ -109,7 +108,7 @@ def _log_share(x: float, smallest: float) -> float:
     return 0.0 if x <= smallest else 1 - log(x) / log(smallest)
 
 
-def _frame(curve: CurveRecord, low: float, high: float, smallest: float | None, place: Place) -> str:
+def _frame(curve: Curve, low: float, high: float, smallest: float | None, place: Place) -> str:
     if smallest is None:
         ticks = [(f"{t:.3g}", t) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
     else:

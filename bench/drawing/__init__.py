@@ -1,0 +1,1 @@
+"""Pictures as SVG, for pages, notebooks and files: pure functions of what records hold."""
