@@ -3,14 +3,14 @@ import torch
 from models import FAMILIES, random_decoder, random_pairs, random_problem
 from naive import rerun
 
-from mechboard.graph import Ablation, Graph, PromptPairs, metric_values, patch_each_edge, record_outputs, run_patched
+from mechboard.graph import Ablation, PromptPairs, metric_values, patch_each_edge, record_outputs, run_patched
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.answers import logit_difference
 
 
 def _setting(family):
     decoder, pairs = random_decoder(family), random_pairs()
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     ablated = Ablation("resample", decoder, pairs).outputs(pairs)
     named = {name: ablated[row] for row, name in enumerate(graph.sources)}
     return decoder, graph, pairs, ablated, named

@@ -17,22 +17,38 @@ from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
 from mechboard.graph.pairs import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
+
+__all__ = ["Ablation", "AblationKind"]
 
 AblationKind = Literal["resample", "mean", "mean-global", "zero"]
 
 
 class Ablation:
-    """One kind of ablation of one model; means come from the discovery prompts it is fitted to."""
+    """One kind of ablation of one model; means come from the discovery prompts it is fitted to.
+
+    Args:
+        kind: what an ablated edge carries.
+        decoder: the model.
+        discovery: the prompts whose corrupt sides the means are taken over.
+        batch_size: prompts at a time, which bounds memory and changes no mean beyond rounding.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder, clean, corrupt = model.load(), torch.tensor([[0, 7, 3]]), torch.tensor([[0, 8, 3]])
+        >>> pairs = PromptPairs(clean, corrupt, torch.tensor([3]), torch.tensor([[2]]), {})
+        >>> torch.equal(Ablation("resample", decoder, pairs).outputs(pairs)[0], decoder.embed(corrupt))
+        True
+        >>> bool(Ablation("zero", decoder, pairs).outputs(pairs).any())
+        False
+    """
 
     def __init__(self, kind: AblationKind, decoder: Decoder, discovery: PromptPairs, *, batch_size: int = 32) -> None:
         if kind not in get_args(AblationKind):
             raise UsageError(f"Ablation {kind!r} is unknown; valid: {', '.join(get_args(AblationKind))}.")
         self.kind: AblationKind = kind
         self._decoder = decoder
-        self._graph = Graph.of(decoder.config)
         self._means: Tensor | None = None
         if kind in ("mean", "mean-global"):
             self._means = self._position_means(discovery, batch_size, pooled=kind == "mean-global")
@@ -52,6 +68,7 @@ class Ablation:
         seen = torch.zeros(len(at), device=self._decoder.device, dtype=self._decoder.dtype)
         means = seen.new_zeros(self._graph.n_sources, len(at), self._decoder.config.d_model)
         for pairs in discovery.batches(batch_size):
+            # [prompts, position]: where there is a token and no padding
             real = at < pairs.lengths[:, None]
             outputs = record_outputs(self._decoder, self._decoder.embed(pairs.corrupt))
             new = (seen == 0) & real.any(0)
@@ -75,7 +92,7 @@ class Ablation:
         embedded = self._decoder.embed(pairs.corrupt)
         if self.kind == "resample":
             return record_outputs(self._decoder, embedded, into=into)
-        outputs = new_outputs(self._graph, embedded) if into is None else into
+        outputs = new_outputs(self._decoder.graph, embedded) if into is None else into
         if self._means is None:
             return outputs.zero_()
         length = embedded.shape[1]
