@@ -30,10 +30,11 @@ class Section:
     suite: Suite | None
     tasks: dict[str, BoardTask]
 
-    @property
+    @cached_property
     def measures(self) -> tuple[str, ...]:
-        """What a reader can choose among; the first is shown at first."""
-        return (*self.kind.shown, PASSES)
+        """What a reader can choose among: the kind's first, which is shown at first, and those of which there are values."""
+        first, *others = self.kind.shown
+        return (first, *(m for m in others if any(task.has(m) for task in self.tasks.values())), PASSES)
 
     @cached_property
     def families(self) -> list[Family]:

@@ -6,6 +6,7 @@ Families are few and differ, so an interval is that of a method on families like
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from statistics import fmean, stdev
 
 _CONFIDENCE = 0.95
@@ -37,7 +38,7 @@ def half_width(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return None
     quantile = float(t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
-    return quantile * stdev(values) / len(values) ** 0.5
+    return quantile * stdev(values) / sqrt(len(values))
 
 
 def _separated(first: Sequence[float], second: Sequence[float]) -> bool:

@@ -78,7 +78,16 @@ def ranking(
 
     def order(s: Standing) -> tuple[bool, tuple[int, int], bool, bool, bool, float, int, str]:
         unscored, signed = s.score is None, better * (s.score or 0.0)
-        return s.rank is None, s.rank or (0, 0), s.partial, s.reference, unscored, signed, places.get(s.label, 0), s.label
+        return (
+            s.rank is None,
+            s.rank or (0, 0),
+            s.partial,
+            s.reference,
+            unscored,
+            signed,
+            places.get(s.label, 0),
+            s.label,
+        )
 
     dropped = tuple(f for f in families if f not in counted)
     return Ranking(measure, counted, dropped, tuple(sorted(found, key=order)))

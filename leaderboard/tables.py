@@ -119,18 +119,14 @@ def _table(section: Section, measure: str, name: str, columns: Sequence[Family],
 def family_tables(section: Section, family: Family) -> list[Table]:
     """The tasks of a family as columns, by each measure."""
     columns = _alone(family.tasks)
-    return [
-        _table(section, measure, f"family-{family.name}", columns, titled(measure)) for measure in section.measures
-    ]
+    return [_table(section, measure, f"family-{family.name}", columns, titled(measure)) for measure in section.measures]
 
 
 def _alone(tasks: Sequence[BoardTask]) -> tuple[Family, ...]:
     return tuple(Family(task.name, (task,)) for task in tasks)
 
 
-def _rows(
-    section: Section, measure: str, columns: Sequence[Family]
-) -> tuple[tuple[Standing, tuple[Cell, ...]], ...]:
+def _rows(section: Section, measure: str, columns: Sequence[Family]) -> tuple[tuple[Standing, tuple[Cell, ...]], ...]:
     fallback = measure == section.measures[0]
     return tuple(
         (s, tuple(_cell(family, s.label, measure, fallback=fallback) for family in columns))
@@ -145,9 +141,11 @@ def _cell(family: Family, label: str, measure: str, *, fallback: bool) -> Cell:
     task = next(t for t in family.tasks if label in t.groups)
     without = [g for g in groups if g.failed] or [g for g in groups if g.unsupported]
     if without:
-        counts = len(family.tasks) > 1 and len(groups) > 1
-        text = f"{without[0].status}, {len(without)}/{len(groups)} tasks" if counts else without[0].status
-        return Cell("failed" if without[0].failed else "unsupported", text, task.name, about=without[0].reason)
+        status: Status = "failed" if without[0].failed else "unsupported"
+        text = without[0].status
+        if len(family.tasks) > 1:
+            text = f"{text.partition(' ')[0]} on {len(without)}/{len(family.tasks)} tasks"
+        return Cell(status, text, task.name, about=without[0].reason)
     if len(groups) < len(family.tasks):
         return Cell("missing", f"{len(groups)}/{len(family.tasks)} tasks", task.name)
     notes = tuple(dict.fromkeys(note for g in groups for note in g.notes))
@@ -188,7 +186,11 @@ def scale(known: Definition | None, measure: str) -> str:
     if known is None:
         return ""
     anchors = [
-        "chance is the task's own" if known.chance_varies else "" if known.chance is None else f"{known.chance:g} is chance",
+        "chance is the task's own"
+        if known.chance_varies
+        else ""
+        if known.chance is None
+        else f"{known.chance:g} is chance",
         "" if known.oracle is None else f"{known.oracle:g} is the oracle",
     ]
     said = "; ".join([f"{titled(measure)}: {known.direction} is better", *filter(None, anchors)])
