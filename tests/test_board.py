@@ -1,7 +1,7 @@
 """The numbers of the leaderboard, from records made by hand."""
 
 import pytest
-from made_records import AUC, CMD, CORRELATION, dream, know_dreams, measure, of_methods, record, suite
+from made_records import AUC, CMD, dream, know_dreams, measure, of_methods, record, suite
 
 from mechboard.contract.scores import Measure
 from mechboard.errors import UsageError

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_records import AUC, CMD, dream, drawn_parts, know_dreams, measure, record, suite
+from made_records import AUC, CMD, drawn_parts, dream, know_dreams, measure, record, suite
 
 from mechboard.contract.scores import Curve
 from mechboard.drawing.circuit import circuit_svg
