@@ -42,14 +42,14 @@ def as_json(outcome: Outcome, store: Store) -> dict[str, Any]:
 
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
-    """Methods x tasks; the mean where a cell has several seeds."""
+    """Methods x tasks; the mean where a cell has several seeds. A method that declines every task has no column."""
     from rich.console import Console
     from rich.table import Table
 
     cells: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for outcome in outcomes:
         cells[outcome.record.cell.task][outcome.record.cell.label].append(outcome.record)
-    labels = sorted({label for row in cells.values() for label in row})
+    labels = sorted({o.record.cell.label for o in outcomes if o.record.status != "unsupported"})
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("task")
     table.add_column("headline")
