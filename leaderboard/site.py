@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
-from inspect import getdoc
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,6 @@ def _exhibits(rows: Sequence[tuple[str, Group]]) -> list[tuple[str, str, list[tu
     found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
     for label, group in rows:
         for name, exhibit in group.first.exhibits.items():
-            said = (getdoc(type(exhibit)) or "").partition("\n\n")[0]
+            said = cleandoc(type(exhibit).__doc__ or "").partition("\n\n")[0]
             found.setdefault(name, (said, []))[1].append((label, exhibit.draw(f"{name} of {label}")))
     return [(name, said, drawn) for name, (said, drawn) in found.items()]

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_records import AUC, CMD, drawn_parts, dream, know_dreams, measure, record, suite
+from made_records import AUC, CMD, Vision, drawn_parts, dream, know_dreams, measure, record, suite
 
 from mechboard.contract.scores import Curve
 from mechboard.drawing.circuit import circuit_svg
@@ -263,6 +263,13 @@ def test_an_exhibit_draws_itself_and_says_what_it_is(site):
     assert page.count('<svg class="circuit"') == 2
     assert "The strongest edges, as many as the known circuit has" in page
     assert '<li class="key missed">missed</li>' in page
+
+
+def test_an_exhibit_that_says_nothing_of_itself_does_not_say_what_exhibits_are(tmp_path, monkeypatch):
+    know_dreams(monkeypatch)
+    monkeypatch.setattr(Vision, "__doc__", None)
+    build_site([dream(0.4)], [], tmp_path)
+    assert "Something that a page can draw" not in (tmp_path / "tasks" / "night.html").read_text()
 
 
 def test_a_family_has_a_page_with_its_tasks_by_every_measure(site):
