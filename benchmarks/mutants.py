@@ -57,7 +57,10 @@ TESTS = {
     "bench/workers/cell.py": _OF_CELLS,
     "bench/workers/inline.py": _OF_CELLS,
     "bench/cli/estimate.py": ("test_progress.py",),
-    "leaderboard/board.py": ("test_board.py", "test_leaderboard.py"),
+    **{
+        f"leaderboard/{name}.py": ("test_board.py", "test_leaderboard.py")
+        for name in ("board", "consensus", "families", "groups", "ranks", "standings", "tables")
+    },
 }
 """The tests that belong to a file: what should notice a change of it."""
 _WARM = ["torch", "numpy", "pandas", "scipy.stats", "sklearn.metrics", "hypothesis", "jaxtyping", "beartype"]

@@ -1,4 +1,4 @@
-"""The page in a real browser: clicks, keys, filters, permalinks, no foreign request, and axe.
+"""The page in a real browser: measures, clicks, keys, filters, permalinks, phones, no foreign request, and axe.
 
 Drives the system's Chromium by path (MECHBOARD_CHROMIUM, or one on PATH); skipped, visibly, where there is none.
 """
@@ -10,8 +10,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from test_leaderboard import SUITE
-from test_runner import FakeTask, _returning, counted, drawn, run
+from made_records import record, suite
+from test_leaderboard import SUITE, some_records
 
 from mechboard.leaderboard.site import build_site
 
@@ -31,14 +31,7 @@ class _Silent(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    _, outcomes = run(
-        tmp_path_factory.mktemp("records"),
-        [counted, drawn, _returning(lambda n: 1 / 0)],
-        FakeTask(),
-        seeds=2,
-        data_seeds=2,
-    )
-    build_site([o.record for o in outcomes], SUITE, folder)
+    build_site(some_records(), [SUITE], folder)
     return folder
 
 
@@ -75,12 +68,81 @@ def page(browser, address):
     context.close()
 
 
-def rows(page):
-    return page.locator("#matrix tbody tr:visible th a").all_text_contents()
+def rows(page, table="circuit-auc"):
+    return page.locator(f"table#{table} tbody tr:visible th a").all_text_contents()
+
+
+def overall(page, table, label):
+    return page.locator(f"table#{table} tr[data-label={label}] td").first.text_content().split()[0]
+
+
+def choose(page, measure):
+    page.get_by_role("radio", name=measure, exact=True).check()
+
+
+def open_filters(page):
+    page.get_by_text("Filter and compare").click()
+
+
+# -- the choice of a measure ---------------------------------------------------------------------
+
+
+def test_the_choice_of_a_measure_changes_numbers_and_ranks(page):
+    assert page.locator("table:visible").count() == 2
+    assert (rows(page), overall(page, "circuit-auc", "sure")) == (["sure", "drawn", "odd"], "0.800")
+    choose(page, "CMD")
+    assert not page.locator("#circuit-auc").is_visible()
+    assert rows(page, "circuit-cmd") == ["drawn", "sure", "odd"]
+    assert overall(page, "circuit-cmd", "drawn") == "0.750"
+    assert page.locator("#circuit-cmd tr[data-label=sure] td").nth(1).text_content() == "2"
+    assert page.locator("#circuit-cmd-apart tr[data-label=sure] td").first.text_content() == "0.400"
+    choose(page, "passes")
+    assert page.locator("#circuit-passes thead th:visible").first.is_visible()
+    assert "Rank" not in page.locator("#circuit-passes thead").text_content()
+
+
+def test_a_permalink_keeps_the_measure_and_what_else_was_chosen(page, browser):
+    choose(page, "CMD")
+    open_filters(page)
+    page.get_by_label("reference rows").uncheck()
+    page.locator("#circuit-cmd thead th").first.get_by_role("button").click()
+    other = browser.new_page()
+    other.goto(page.url)
+    assert other.get_by_role("radio", name="CMD").is_checked()
+    assert rows(other, "circuit-cmd") == ["drawn", "odd", "sure"]
+    assert not other.locator("#circuit-auc").is_visible()
+    choose(other, "AUC")
+    assert "measure" not in other.url
+    assert "references=off" in other.url
+    other.close()
+
+
+def test_a_measure_is_chosen_by_keys(page):
+    page.get_by_role("radio", name="AUC").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#circuit-correlation").is_visible()
+    assert page.get_by_role("radio", name="correlation").is_checked()
+
+
+def test_a_link_to_a_measure_that_is_not_there_shows_the_first(page, address, browser):
+    other = browser.new_page()
+    other.goto(f"{address}/index.html#measure-circuit=beauty")
+    assert other.locator("#circuit-auc").is_visible()
+    other.close()
+
+
+def test_links_within_the_page_leave_the_state_alone(page):
+    choose(page, "CMD")
+    page.locator("a.skip").press("Enter")
+    assert "measure-circuit=cmd" in page.url
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+# -- sorting, filters, comparison ----------------------------------------------------------------
 
 
 def test_a_header_sorts_by_mouse_and_by_keyboard_and_says_so(page):
-    header = page.locator("#matrix thead th", has_text="fake")
+    header = page.locator("#circuit-auc thead th", has_text="ioi")
     header.get_by_role("button").click()
     assert header.get_attribute("aria-sort") == "descending"
     by_mouse = rows(page)
@@ -88,77 +150,156 @@ def test_a_header_sorts_by_mouse_and_by_keyboard_and_says_so(page):
     assert header.get_attribute("aria-sort") == "ascending"
     # Of the two with a value the order turns; the failed one has none and stays last.
     assert rows(page) == [by_mouse[1], by_mouse[0], "odd"]
-    name = page.locator("#matrix thead th").first
+    name = page.locator("#circuit-auc thead th").first
     name.get_by_role("button").focus()
     page.keyboard.press("Space")
-    assert rows(page) == ["counted", "drawn", "odd"]
+    assert rows(page) == ["drawn", "odd", "sure"]
 
 
 def test_filters_hide_and_reset_shows(page):
+    open_filters(page)
     page.get_by_label("Status").select_option("failed")
     assert rows(page) == ["odd"]
     page.get_by_label("Status").select_option("")
-    page.locator("select[name=family]").select_option("drawn")
-    assert rows(page) == ["drawn"]
+    page.locator("select[name=method]").select_option("drawn")
+    assert rows(page) == rows(page, "circuit-auc-apart") == ["drawn"]
+    choose(page, "CMD")
+    assert rows(page, "circuit-cmd") == ["drawn"]
     page.get_by_role("button", name="Reset").click()
     page.wait_for_load_state()
     assert len(rows(page)) == 3
 
 
 def test_columns_can_be_hidden(page):
-    page.get_by_text("Columns").click()
-    page.get_by_role("checkbox", name="fake").uncheck()
-    assert page.locator("#matrix thead th:visible").count() == 3
-    assert "0 tasks shown" in page.locator("#shown").text_content()
+    open_filters(page)
+    page.get_by_role("checkbox", name="ioi").uncheck()
+    assert page.locator("#circuit-auc thead th:visible").count() == 4
+    assert page.locator("#shown").text_content() == "3 methods, 2 columns shown"
+    choose(page, "CMD")
+    assert page.locator("#circuit-cmd thead th:visible").count() == 4
 
 
-def test_chosen_rows_are_compared_and_the_view_has_a_link(page, address, browser):
-    page.get_by_label("Choose counted for comparison").check()
-    page.get_by_label("Choose odd for comparison").check()
+def test_chosen_rows_are_compared_and_the_view_has_a_link(page, browser):
+    page.get_by_role("checkbox", name="Choose sure for comparison").check()
+    page.get_by_role("checkbox", name="Choose odd for comparison").check()
+    open_filters(page)
     page.get_by_label("only chosen rows").check()
-    assert rows(page) == ["counted", "odd"]
-    page.locator("#matrix thead th").first.get_by_role("button").click()
-    page.locator("#matrix thead th").first.get_by_role("button").click()
-    assert rows(page) == ["odd", "counted"]
+    assert rows(page) == rows(page, "circuit-auc-apart") == ["sure", "odd"]
+    choose(page, "CMD")
+    assert rows(page, "circuit-cmd") == ["sure", "odd"]
+    assert page.get_by_role("checkbox", name="Choose odd for comparison").is_checked()
     other = browser.new_page()
     other.goto(page.url)
-    assert rows(other) == ["odd", "counted"]
+    assert rows(other, "circuit-cmd") == ["sure", "odd"]
+    assert other.get_by_label("only chosen rows").is_visible()
     other.close()
 
 
+def test_a_label_with_commas_can_be_chosen(browser, tmp_path):
+    made = [record(0.9, label=m) for m in ("a", "b")]
+    cell = made[0].cell.model_copy(update={"label": "a[x=1,y=2]"})
+    build_site([made[0].model_copy(update={"cell": cell}), made[1]], [suite("t")], tmp_path)
+    opened = browser.new_page()
+    opened.goto(f"{(tmp_path / 'index.html').as_uri()}#row=a%5Bx%3D1%2Cy%3D2%5D&only=rows")
+    assert rows(opened) == ["a[x=1,y=2]"]
+    opened.close()
+
+
 def test_the_order_of_a_tasks_table_has_a_link_too(page, address, browser):
-    page.goto(f"{address}/tasks/fake.html")
+    page.goto(f"{address}/tasks/ioi.html")
     page.get_by_role("button", name="Sort by Method").click()
     page.get_by_role("button", name="Sort by Method").click()
     other = browser.new_page()
     other.goto(page.url)
-    assert other.locator("table.sortable tbody th a").all_text_contents() == ["odd", "drawn", "counted"]
+    assert other.locator("table.sortable tbody th a").all_text_contents() == ["sure", "odd", "drawn"]
     other.close()
 
 
 def test_a_cell_leads_to_how_it_was_made(page):
-    page.locator("#matrix td.value a").first.click()
-    page.wait_for_url("**/methods/*.html#fake")
-    section = page.locator("section#fake")
-    assert "bench" in section.text_content() or "pytest" in section.text_content()
+    page.locator("#circuit-auc td.value a").first.click()
+    page.wait_for_url("**/methods/*.html#ioi")
+    section = page.locator("section#ioi")
+    assert "bench run" in section.text_content()
     assert "Python" in section.text_content()
 
 
+def test_a_family_opens_to_its_tasks(page):
+    page.locator("#circuit-auc thead").get_by_role("link", name="verbs").click()
+    page.wait_for_url("**/families/verbs.html")
+    header = page.locator("table").first.locator("thead a").all_text_contents()
+    assert header == ["verbs-1", "verbs-2"]
+    page.locator("dl").get_by_role("link", name="verbs-2").click()
+    page.wait_for_url("**/tasks/verbs-2.html")
+
+
 def test_a_curve_reads_out_its_points_by_keys_and_by_mouse(page, address):
-    page.goto(f"{address}/tasks/fake.html")
+    page.goto(f"{address}/tasks/ioi.html")
     plot = page.locator("svg.plot.curves").nth(1)
     out = plot.locator("xpath=following-sibling::output")
     plot.focus()
     page.keyboard.press("ArrowRight")
     first = out.text_content()
     page.keyboard.press("ArrowRight")
-    assert "counted: " in first
+    assert "sure: " in first
     assert out.text_content() != first
     plot.hover(position={"x": 200, "y": 100})
     assert "drawn: " in out.text_content()
 
 
-@pytest.mark.parametrize("path", ["index.html", "tasks/fake.html", "methods/counted.html", "submit.html"])
+# -- sizes ---------------------------------------------------------------------------------------
+
+FAMILIES = ("agreement-mini", "docstring-mini", "greater-than-mini", "ioi-mini", "trained-greater-than",
+            "trained-induction", "trained-ioi", "gendered-pronoun", "double-object", "acronyms")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """As many families as a suite may have, with methods of long names, some with a rank and some without."""
+    out = tmp_path_factory.mktemp("wide")
+    made = [
+        record(0.8 + 0.01 * place, label=label, task=name, notes=("noted",), reference=label == "activation-patching")
+        for label in ("activation-patching", "eap-ig[steps=10]", "information-flow-routes")
+        for place, name in enumerate(FAMILIES)
+    ]
+    made += [record(0.9, label="partial-method", task=name) for name in FAMILIES[:4]]
+    made += [record(None, label="failing", task=name) for name in FAMILIES]
+    build_site(made, [suite(*FAMILIES)], out)
+    return out
+
+
+@pytest.mark.parametrize("measure", ["auc", "passes"])
+def test_on_a_laptop_every_family_fits_without_scrolling_sideways(browser, wide, measure):
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    page.goto(f"{(wide / 'index.html').as_uri()}#measure-circuit={measure}")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(e => e.offsetParent).map(e => [e.scrollWidth, e.clientWidth])"
+    )
+    assert widths
+    assert all(content <= box for content, box in widths)
+    page.close()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_first_screen_of_a_phone_shows_a_method_and_its_number(browser, wide, scripts):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=scripts)
+    page = context.new_page()
+    page.goto((wide / "index.html").as_uri())
+    row = page.locator("#circuit-auc tbody tr").first
+    assert row.locator("th a").text_content() == "eap-ig[steps=10]"
+    for part in (row.locator("th a"), row.locator("td strong").first):
+        box = part.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert box["y"] + box["height"] <= 844
+    context.close()
+
+
+# -- every page ----------------------------------------------------------------------------------
+
+PAGES = ["index.html", "families/verbs.html", "tasks/ioi.html", "methods/odd.html", "submit.html"]
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_keeps_its_content_security_policy_and_still_has_its_style(page, address, path):
     page.goto(f"{address}/{path}")
     assert page.evaluate("getComputedStyle(document.querySelector('header')).display") == "flex"
@@ -194,24 +335,26 @@ def test_pages_are_readable_without_scripts(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}/index.html")
-    assert page.locator("#matrix tbody tr:visible").count() == 3
+    assert page.locator("#circuit-auc tbody tr:visible").count() == 3
+    assert page.locator("table:visible").count() == 2
     assert not page.locator("#filters").is_visible()
-    page.goto(f"{address}/tasks/fake.html")
+    assert not page.get_by_role("radio").first.is_visible()
+    page.goto(f"{address}/tasks/ioi.html")
     assert page.locator("svg.plot").first.is_visible()
     context.close()
 
 
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [360, 390, 1200])
 def test_no_page_scrolls_sideways(browser, address, width):
     page = browser.new_page(viewport={"width": width, "height": 800})
-    for path in ("index.html", "tasks/fake.html", "methods/counted.html", "submit.html"):
+    for path in PAGES:
         page.goto(f"{address}/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["index.html", "tasks/fake.html", "methods/odd.html", "submit.html"])
+@pytest.mark.parametrize("path", [*PAGES, "index.html#measure-circuit=cmd", "index.html#status=failed"])
 def test_axe_finds_nothing(browser, address, path, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.new_page(color_scheme=scheme)

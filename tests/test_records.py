@@ -7,7 +7,7 @@ import pytest
 
 from mechboard.errors import RecordError
 from mechboard.leaderboard.board import Board
-from mechboard.leaderboard.site import to_csv, to_json
+from mechboard.leaderboard.downloads import to_csv, to_json
 from mechboard.protocols import Suite
 from mechboard.records import Cell, Record, parse
 from mechboard.store import Store, read_record
@@ -181,7 +181,7 @@ def test_downloads_are_strict_json_and_an_unknown_cost_is_not_zero():
 
     documents = json.loads(to_json([known, unknown]), parse_constant=refuse)["records"]
     assert documents[1]["cost"]["forwards"] is None
-    assert to_csv([unknown]).splitlines()[1].endswith(",,")
+    assert to_csv([unknown]).splitlines()[1].endswith(",,,circuit,compiled-redundant,,")
 
 
 def test_a_method_whose_cost_is_unknown_is_named_and_not_drawn_as_free():
@@ -193,7 +193,7 @@ def test_a_method_whose_cost_is_unknown_is_named_and_not_drawn_as_free():
         else r
         for r in records
     ]
-    drawn = {label for label, _, _ in Board.of(records, suite).cost_and_quality()}
-    board = Board.of(hidden, suite)
-    assert {label for label, _, _ in board.cost_and_quality()} == drawn - {"eap"}
-    assert board.of_unknown_cost == ["eap"]
+    drawn = {label for label, _, _ in Board.of(records, [suite]).sections[0].cost_and_quality()}
+    (section,) = Board.of(hidden, [suite]).sections
+    assert {label for label, _, _ in section.cost_and_quality()} == drawn - {"eap"}
+    assert section.of_unknown_cost == ["eap"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ def command() -> None:
     """Build or serve the leaderboard page."""
 
 
-def _build(results: Path | None, out: Path | None, suite: str) -> tuple[Path, int]:
+def _build(results: Path | None, out: Path | None, suites: tuple[str, ...]) -> tuple[Path, int]:
     """Write the site; returns its folder and the number of records, 0 (said on standard error) if there are none."""
     from mechboard.leaderboard.site import build_site
     from mechboard.store import Store, default_results
@@ -39,9 +40,21 @@ def _build(results: Path | None, out: Path | None, suite: str) -> tuple[Path, in
         )
         return store.root, 0
     target = out or Path("site")
-    chosen: Suite = Registry().load("suite", suite)
+    registry = Registry()
+    tasks = {record.cell.task for record in records}
+    chosen = [registry.load("suite", name) for name in suites] or _of_these(registry.suites().values(), tasks)
     build_site(records, chosen, target, unreadable)
     return target, len(records)
+
+
+def _of_these(suites: Iterable[Suite], tasks: set[str]) -> list[Suite]:
+    """Of each kind the suite that holds most of the tasks of which there are records; of equal ones the newest."""
+    best: dict[str, tuple[int, int, str, Suite]] = {}
+    for suite in suites:
+        held = len(tasks & {*suite.tasks, *suite.apart})
+        if held:
+            best[suite.kind] = max(best.get(suite.kind, (0, 0, "", suite)), (held, suite.version, suite.name, suite))
+    return [suite for *_, suite in best.values()]
 
 
 def _out_option(function: click.decorators.FC) -> click.decorators.FC:
@@ -49,16 +62,22 @@ def _out_option(function: click.decorators.FC) -> click.decorators.FC:
 
 
 def _suite_option(function: click.decorators.FC) -> click.decorators.FC:
-    return click.option("--suite", default="embedded", show_default=True, help="Suite of the overall score.")(function)
+    return click.option(
+        "suites",
+        "--suite",
+        multiple=True,
+        metavar="NAME",
+        help="Suite of the overall score, one for each kind; repeatable [default: those of which there are records].",
+    )(function)
 
 
 @command.command("build")
 @results_option
 @_out_option
 @_suite_option
-def build(results: Path | None, out: Path | None, suite: str) -> int:
+def build(results: Path | None, out: Path | None, suites: tuple[str, ...]) -> int:
     """Write the site."""
-    target, count = _build(results, out, suite)
+    target, count = _build(results, out, suites)
     if not count:
         return cli.NOTHING
     click.echo(f"{count} records -> {target / 'index.html'}")
@@ -70,9 +89,9 @@ def build(results: Path | None, out: Path | None, suite: str) -> int:
 @_out_option
 @_suite_option
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-def serve(results: Path | None, out: Path | None, suite: str, port: int) -> int:
+def serve(results: Path | None, out: Path | None, suites: tuple[str, ...], port: int) -> int:
     """Build the site and serve it on this machine until interrupted."""
-    target, count = _build(results, out, suite)
+    target, count = _build(results, out, suites)
     if not count:
         return cli.NOTHING
     handler = partial(SimpleHTTPRequestHandler, directory=str(target))

@@ -18,8 +18,8 @@ svg.circuit{background:#fff;font:11px system-ui,sans-serif}.node rect{fill:#f3f4
 
 
 def circuit_figure(circuit: Circuit, *, title: str) -> str:
-    """The picture for a page, whose style it takes."""
-    return _svg(circuit, title, "", "")
+    """The picture for a page, whose style it takes, with what its lines mean."""
+    return _svg(circuit, title, "", "") + _key(circuit)
 
 
 def circuit_svg(circuit: Circuit, *, title: str) -> str:
@@ -55,6 +55,14 @@ def _svg(circuit: Circuit, title: str, namespace: str, style: str) -> str:
         f'height="{height:.0f}" role="img" aria-label="{escape(title)}: {described} edges">'
         f"{style}{''.join(drawn)}{''.join(boxes)}</svg>"
     )
+
+
+def _key(circuit: Circuit) -> str:
+    found = {edge.verdict for edge in circuit.edges}
+    lines = [f'<li class="key {verdict}">{verdict}</li>' for verdict in ("hit", "false", "missed") if verdict in found]
+    if circuit.graph.level == "qkv":
+        lines.append("<li>into a head: query left, key middle, value right</li>")
+    return f'<ul class="legend">{"".join(lines)}</ul>' if lines else ""
 
 
 def _ends(name: str) -> tuple[str, str, str]:

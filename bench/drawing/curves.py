@@ -25,7 +25,7 @@ def curves_figure(curves: Sequence[tuple[str, Curve]]) -> str:
     low, high = (0.0, 1.0) if first.chance else _range([y for _, c in curves for y in c.y])
 
     def place(x: float, y: float) -> str:
-        across = _log_share(x, smallest) if first.log_x else x
+        across = _log_share(x, smallest) if first.log_x else min(max(x, 0.0), 1.0)
         up = (min(max(y, low), high) - low) / (high - low)
         px = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
         return f"{px:.1f},{_HEIGHT - _BOTTOM - up * (_HEIGHT - _BOTTOM - _TOP):.1f}"
@@ -105,7 +105,10 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _log_share(x: float, smallest: float) -> float:
-    return 0.0 if x <= smallest else 1 - log(x) / log(smallest)
+    """Where x stands on an axis from `smallest` to 1; a stranger's curve may have nothing below 1."""
+    if x <= smallest or smallest >= 1:
+        return 0.0 if x <= smallest else 1.0
+    return min(1 - log(x) / log(smallest), 1.0)
 
 
 def _frame(curve: Curve, low: float, high: float, smallest: float | None, place: Place) -> str:

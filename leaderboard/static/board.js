@@ -1,14 +1,25 @@
-// Sorting, filtering, comparing and curve details. Pages are complete without it.
+// Measures, sorting, filtering, comparing and curve details. Pages are complete without it.
 // The state of a page is kept in the URL's fragment, so that every view has a link.
 "use strict";
 
-const state = new URLSearchParams(location.hash.slice(1));
-const remember = (key, value) => {
-  if (value) state.set(key, value);
-  else state.delete(key);
+const state = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+const remember = (key, ...values) => {
+  state.delete(key);
+  values.filter(Boolean).forEach((value) => state.append(key, value));
   history.replaceState(null, "", `#${state}`);
 };
-const list = (key) => (state.get(key) || "").split(",").filter(Boolean);
+
+// A link within the page moves the eye and leaves the fragment to the state.
+document.querySelectorAll('a[href^="#"]').forEach((link) => {
+  link.addEventListener("click", (event) => {
+    const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+    if (!target) return;
+    event.preventDefault();
+    target.setAttribute("tabindex", "-1");
+    target.focus({ preventScroll: true });
+    target.scrollIntoView();
+  });
+});
 
 // -- sorting ---------------------------------------------------------------------------------------
 
@@ -36,13 +47,13 @@ const sortTable = (table, column, descending) => {
 };
 
 const makeSortable = (table, index) => {
-  const name = table.id === "matrix" ? "sort" : `sort${index}`;
+  const name = `sort-${table.id || index}`;
   const known = /^(\d+)([ad])$/.exec(state.get(name) || "");
   if (known && Number(known[1]) < table.tHead.rows[0].cells.length) sortTable(table, Number(known[1]), known[2] === "d");
   [...table.tHead.rows[0].cells].forEach((header, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.setAttribute("aria-label", `Sort by ${header.textContent.trim()}`);
+    button.setAttribute("aria-label", `Sort by ${header.textContent.trim().replace(/\s+/g, " ")}`);
     button.addEventListener("click", () => {
       const was = header.getAttribute("aria-sort");
       const descending = was ? was === "ascending" : header.dataset.type === "number";
@@ -55,81 +66,123 @@ const makeSortable = (table, index) => {
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 
-// -- filters, columns and comparison on the index page ---------------------------------------------
+// -- the measure of each section ---------------------------------------------------------------------
 
-const matrix = document.getElementById("matrix");
+const bindSwitch = (section) => {
+  const views = [...section.querySelectorAll(".view")];
+  const radios = [...section.querySelectorAll(".switch input")];
+  const key = `measure-${section.dataset.kind}`;
+  const choose = (measure) => views.forEach((view) => { view.hidden = view.dataset.measure !== measure; });
+  const known = radios.find((radio) => radio.value === state.get(key));
+  if (known) { known.checked = true; choose(known.value); }
+  // A browser that goes back restores the choice of the form and not that of the page.
+  else if (radios.length) { radios[0].checked = true; choose(radios[0].value); }
+  radios.forEach((radio) => radio.addEventListener("change", () => {
+    choose(radio.value);
+    remember(key, radio === radios[0] ? "" : radio.value);
+    showMatrices();
+  }));
+  section.querySelector(".switch").hidden = false;
+};
 
-const showMatrix = () => {
-  const value = (name) => state.get(name) || "";
-  const hidden = new Set(list("hide"));
-  const chosen = new Set(list("rows"));
-  const only = state.get("only") === "rows" && chosen.size > 0;
-  const shownColumns = new Set();
-  [...matrix.tHead.rows[0].cells].forEach((header, column) => {
-    const { task, kind, tier } = header.dataset;
-    const shown =
-      !task || (!hidden.has(task) && [kind, ""].includes(value("kind")) && [tier, ""].includes(value("tier")));
-    if (shown && task) shownColumns.add(column);
-    [...matrix.rows].forEach((row) => { row.cells[column].hidden = !shown; });
+// -- filters, columns and comparison on the index page -----------------------------------------------
+
+const form = document.getElementById("filters");
+const matrices = form ? [...document.querySelectorAll("table.matrix")] : [];
+
+const showColumns = (table) => {
+  const hidden = new Set(state.getAll("hide"));
+  const tier = state.get("tier");
+  const shown = [];
+  [...table.tHead.rows[0].cells].forEach((header, place) => {
+    const { column } = header.dataset;
+    const on = !column || (!hidden.has(column) && (!tier || tier === header.dataset.tier));
+    if (on && column) shown.push(place);
+    [...table.tHead.rows, ...table.tBodies[0].rows].forEach((row) => { row.cells[place].hidden = !on; });
   });
-  let count = 0;
-  [...matrix.tBodies[0].rows].forEach((row) => {
-    const { label, family } = row.dataset;
-    const statuses = [...row.cells].filter((_, i) => shownColumns.has(i)).map((cell) => cell.dataset.status);
+  return shown;
+};
+
+const showRows = (table, columns) => {
+  const chosen = new Set(state.getAll("row"));
+  const only = state.get("only") === "rows" && chosen.size > 0;
+  const status = state.get("status"), method = state.get("method");
+  [...table.tBodies[0].rows].forEach((row) => {
+    const { label } = row.dataset;
     row.hidden = Boolean(
-      (value("family") && value("family") !== family) ||
-      (value("status") && !statuses.includes(value("status"))) ||
+      (method && method !== row.dataset.method) ||
+      (status && !columns.some((place) => row.cells[place].dataset.status === status)) ||
       (state.get("references") === "off" && row.classList.contains("reference")) ||
       (only && !chosen.has(label)),
     );
-    if (!row.hidden) count += 1;
-    row.querySelector("input.choose").checked = chosen.has(label);
+    const box = row.querySelector("input.choose");
+    if (box) box.checked = chosen.has(label);
   });
-  document.getElementById("shown").textContent = `${count} methods, ${shownColumns.size} tasks shown`;
-  document.getElementById("only").disabled = chosen.size === 0;
+};
+
+const showMatrices = () => {
+  const labels = new Set(), columns = new Set(), kind = state.get("kind");
+  document.querySelectorAll("section.kind").forEach((section) => {
+    section.hidden = Boolean(kind && kind !== section.dataset.kind);
+  });
+  matrices.forEach((table) => {
+    const places = showColumns(table);
+    showRows(table, places);
+    if (table.closest("[hidden]")) return;
+    places.forEach((place) => columns.add(table.tHead.rows[0].cells[place].dataset.column));
+    [...table.tBodies[0].rows].filter((row) => !row.hidden).forEach((row) => labels.add(row.dataset.label));
+  });
+  document.getElementById("shown").textContent = `${labels.size} methods, ${columns.size} columns shown`;
+  document.getElementById("only").disabled = state.getAll("row").length === 0;
+};
+
+const addBox = (row) => {
+  const box = document.createElement("input");
+  const { label } = row.dataset;
+  box.type = "checkbox";
+  box.className = "choose";
+  box.setAttribute("aria-label", `Choose ${label} for comparison`);
+  box.addEventListener("change", () => {
+    const others = state.getAll("row").filter((chosen) => chosen !== label);
+    remember("row", ...others, box.checked ? label : "");
+    showMatrices();
+  });
+  row.cells[0].prepend(box);
 };
 
 const bindFilters = () => {
-  const form = document.getElementById("filters");
   form.hidden = false;
   form.querySelectorAll("select").forEach((select) => {
     select.value = state.get(select.name) || "";
-    select.addEventListener("change", () => { remember(select.name, select.value); showMatrix(); });
+    select.addEventListener("change", () => { remember(select.name, select.value); showMatrices(); });
   });
   const references = document.getElementById("references");
   references.checked = state.get("references") !== "off";
-  references.addEventListener("change", () => { remember("references", references.checked ? "" : "off"); showMatrix(); });
-  form.querySelectorAll("input.column").forEach((box) => {
-    box.checked = !list("hide").includes(box.value);
+  references.addEventListener("change", () => { remember("references", references.checked ? "" : "off"); showMatrices(); });
+  const columns = [...form.querySelectorAll("input.column")];
+  columns.forEach((box) => {
+    box.checked = !state.getAll("hide").includes(box.value);
     box.addEventListener("change", () => {
-      const off = [...form.querySelectorAll("input.column")].filter((b) => !b.checked).map((b) => b.value);
-      remember("hide", off.join(","));
-      showMatrix();
+      remember("hide", ...columns.filter((b) => !b.checked).map((b) => b.value));
+      showMatrices();
     });
   });
-  [...matrix.tBodies[0].rows].forEach((row) => {
-    const box = document.createElement("input");
-    box.type = "checkbox";
-    box.className = "choose";
-    box.setAttribute("aria-label", `Choose ${row.dataset.label} for comparison`);
-    box.addEventListener("change", () => {
-      const all = [...matrix.querySelectorAll("input.choose")].filter((b) => b.checked);
-      remember("rows", all.map((b) => b.closest("tr").dataset.label).join(","));
-      showMatrix();
-    });
-    row.cells[0].prepend(box);
-  });
+  matrices.filter((table) => "choose" in table.dataset).forEach((table) => [...table.tBodies[0].rows].forEach(addBox));
   const only = document.getElementById("only");
   only.checked = state.get("only") === "rows";
-  only.addEventListener("change", () => { remember("only", only.checked ? "rows" : ""); showMatrix(); });
+  only.addEventListener("change", () => { remember("only", only.checked ? "rows" : ""); showMatrices(); });
   document.getElementById("reset").addEventListener("click", () => {
     history.replaceState(null, "", location.pathname);
     location.reload();
   });
-  showMatrix();
+  form.querySelector("details").open = [...state.keys()].some((key) => !/^(measure|sort)-/.test(key));
+  showMatrices();
 };
 
-if (matrix) bindFilters();
+if (form) {
+  document.querySelectorAll("section.kind").forEach(bindSwitch);
+  bindFilters();
+}
 
 // -- details of curves: by mouse, and by arrow keys on a focused plot --------------------------------
 

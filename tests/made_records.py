@@ -1,0 +1,154 @@
+"""Records made by hand, for tests of what is made from records; and a kind that no page has heard of."""
+
+from mechboard.contract.kind import Kind
+from mechboard.contract.measures import Definition, Definitions
+from mechboard.contract.scores import Curve, Exhibit, Fact, Measure, TruthInfo
+from mechboard.contract.task import Suite
+from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
+from mechboard.records import Cell, CostRecord, ErrorRecord, MethodInfo, Provenance, Record, TaskInfo
+
+AUC = {"direction": "higher", "chance": 0.5, "oracle": 1.0}
+CMD = {"direction": "lower", "oracle": 0.0}
+CORRELATION = {"direction": "higher", "chance": 0.0, "oracle": 1.0}
+PROVENANCE = Provenance(
+    mechboard="0", command="bench run", started="s", python="3.12", packages={"torch": "2"}, git_commit=None,
+    git_dirty=None, platform="p", cpu="c", threads=1, device="cpu",
+)  # fmt: skip
+
+
+def record(
+    value, *, label="m", task="t", instance=0, seed=0, version=1, anchors=AUC, passes=None, status=None, kind="circuit",
+    family="", level=None, tier="embedded", more=None, truth=True, curves=None, exhibits=None, adapter=None, notes=(),
+    reason="m", **method,
+):  # fmt: skip
+    """A cell whose headline is `auc` against the task's truth; failed if there is no value. `more` are other measures."""
+    status = status or ("failed" if value is None else "done")
+    done, own = status == "done", label.partition("@")[0]
+    behind = f"@{adapter}" if adapter else ""
+    headline = f"auc[{task}:true]" if truth else "auc"
+    return Record(
+        cell=Cell(
+            method=own.partition("[")[0], label=own + behind, slug=own.replace("[", "+").rstrip("]") + behind,
+            parameters={"steps": 10} if "[" in own else {}, parameters_passed={}, adapter=adapter, task=task,
+            task_version=version, data_seed=instance, seed=seed,
+        ),
+        status=status,
+        solution_id="1:a",
+        scorer_id="1:b" if done else None,
+        evaluation_id="1:c" if done else None,
+        method=MethodInfo(**{"summary": "", "citation": {}, "deterministic": False, "reference": False} | method),
+        task=TaskInfo(
+            summary=f"summary of {task}", kind=kind, tier=tier, family=family or task, level=level, ranked=True,
+            facts=(Fact(name="graph", text="2 layers"),) if done else (),
+            truths=(TruthInfo(name=f"{task}:true", n_true=3, n_all=17, source="made up"),) if truth and done else (),
+        ),
+        headline=headline if done else None,
+        measures={headline: Measure(value=value, of="3 / 17", **anchors), **(more or {})} if done else {},
+        curves=curves or {},
+        exhibits=exhibits or {},
+        notes=notes,
+        cost=cost(*passes) if passes else cost(2.0, 1.0) if done else None,
+        error=None if done else ErrorRecord(type="E", message=reason, traceback="t"),
+        provenance=PROVENANCE,
+    )  # fmt: skip
+
+
+def cost(forwards, backwards):
+    return CostRecord(
+        forwards=forwards, backwards=backwards, forward_sequences=1, backward_sequences=1, prompts=5, wall_seconds=1.0,
+        evaluation_seconds=1.0, peak_memory_bytes=None,
+    )  # fmt: skip
+
+
+def measure(value, **anchors):
+    return Measure(value=value, **(anchors or CORRELATION))
+
+
+def suite(*tasks, apart=(), kind="circuit", name="s"):
+    return Suite(name=name, version=1, summary="", kind=kind, tasks=tasks, apart=apart)
+
+
+def of_methods(values, **more):
+    """Records of several methods on tasks t0, t1, ...: label -> a value for each."""
+    return [record(v, label=m, task=f"t{i}", **more) for m, row in values.items() for i, v in enumerate(row)]
+
+
+def drawn_parts(task):
+    """Curves and an exhibit, as scoring leaves them."""
+    edges = (
+        FoundEdge(name="input->a0.h0<q>", score=1.0, found=True, known=True),
+        FoundEdge(name="input->m0", score=0.5, found=True, known=False),
+        FoundEdge(name="m0->logits", score=None, found=False, known=True),
+    )
+    graph = GraphInfo(n_layers=2, n_heads=2, has_mlp=True, parallel=False, level="qkv")
+    return {
+        "curves": {
+            f"roc[{task}:true]": Curve(
+                x=(0.0, 0.2, 1.0), y=(0.0, 0.9, 1.0), x_label="false", y_label="true", title=f"ROC against {task}:true",
+                chance=(0.0, 1.0),
+            ),
+            "faithfulness": Curve(
+                x=(0.01, 0.1, 1.0), y=(0.0, 0.7, 1.0), x_label="share of edges", y_label="faithfulness",
+                title="Faithfulness by share", log_x=True,
+            ),
+        },
+        "exhibits": {"circuit": Circuit(graph=graph, edges=edges)},
+    }  # fmt: skip
+
+
+class Dreams(Kind):
+    """A kind that exists here alone."""
+
+    name = "dream"
+    question = "Which method tells dreams apart?"
+    lead = "Each cell says how clear a dream is."
+    definitions = Definitions(
+        {
+            "clarity": Definition(direction="higher", chance=0.0, oracle=1.0),
+            "haste": Definition(direction="lower", chance=9.0, oracle=1.0),
+        }
+    )
+    shown = ("clarity", "haste")
+
+    check = pack = unpack = score = facts = truths = None
+
+
+Dreams.__abstractmethods__ = frozenset()
+
+
+def know_dreams(monkeypatch):
+    """Make the kind known by its name, as its entry point would."""
+    import mechboard.kinds as kinds
+
+    others = kinds.kind
+    monkeypatch.setattr(kinds, "kind", lambda name: Dreams() if name == "dream" else others(name))
+
+
+class Vision(Exhibit):
+    """What was dreamt."""
+
+    type: str = "vision"
+    text: str
+
+    drawing = "made_records:draw_vision"
+
+
+def draw_vision(vision, *, title):
+    return f'<p class="vision">{title}: {vision.text}</p>'
+
+
+def dream(value, *, label="m", task="night", haste=3.0, **more):
+    """A record of the kind that exists here alone."""
+    made = record(value, label=label, task=task, kind="dream", truth=False, **more)
+    if made.status != "done":
+        return made
+    clarity = Measure(value=value, direction="higher", chance=0.0, oracle=1.0)
+    measures = {"clarity": clarity, "haste": Measure(value=haste, direction="lower", chance=9.0, oracle=1.0)}
+    return made.model_copy(
+        update={
+            "headline": "clarity",
+            "measures": measures,
+            "exhibits": {"vision": Vision(text="a sea")},
+            "curves": {"depth": Curve(x=(0.0, 1.0), y=(0.0, 1.0), x_label="hour", y_label="depth", title="Depth")},
+        }
+    )
