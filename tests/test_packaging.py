@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "bench": ENGINE | {"", "graph", "metrics", "workers"},
     "bench/workers": ENGINE - {"runner"} | {"graph", "metrics", "workers"},
     "bench/cli": ENGINE | {"graph", "metrics", "workers", "cli", "leaderboard", "tasks.own"},
+    "bench/notebook": ENGINE | {"contract", "kinds", "notebook", "cli.progress", "cli.estimate"},
     "bench/__main__.py": {"cli"},
     "methods": {"methods", "graph", "metrics", "errors", "protocols"},
     "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},
