@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mechboard.errors import RecordError
 from mechboard.kinds.circuit import GraphInfo, graph_in_words
 
 
@@ -16,16 +15,15 @@ def migrated(data: dict[str, Any]) -> dict[str, Any]:
     """A record as its last version would have written it; the given one is left as it is.
 
     Raises:
-        RecordError: a field that version 1 always had is missing.
+        ValueError: a field that version 1 always had is missing.
     """
     if data.get("schema_version") != 1:
         return data
     try:
         return _from_1(data)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise RecordError(
-            f"A record of schema version 1 lacks what it must have ({type(error).__name__}: {error}); delete it or "
-            "restore it, then run again."
+        raise ValueError(
+            f"what version 1 always had is missing or of another type ({type(error).__name__}: {error})"
         ) from error
 
 

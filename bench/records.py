@@ -1,6 +1,6 @@
 """The record of one cell, as it is written to disk: a pydantic model with a schema version.
 
-`Record.model_json_schema()` is the schema that other tools can validate against (`docs/record.schema.json`).
+`schema()` is the JSON schema that other tools can validate against (`docs/record.schema.json`).
 A record may be a stranger's file, so what would break a page or a ranking is no valid record: a number that is none or
 that its measure cannot have, anchors of one's own, a headline that is not there, a label that is not the method's.
 """
@@ -210,6 +210,17 @@ class Record(Part):
         return str(Reference("mechboard.notebook.views:record_html").load()(self))
 
 
+def schema() -> dict[str, Any]:
+    """The JSON schema of a record, with the exhibits of every kind that is here."""
+    made = Record.model_json_schema()
+    types = [exhibit for k in kinds() for exhibit in k.exhibits]
+    for exhibit in types:
+        own = exhibit.model_json_schema(ref_template="#/$defs/{model}")
+        made["$defs"] |= own.pop("$defs", {}) | {exhibit.__name__: own}
+    made["$defs"]["Exhibit"] = {"anyOf": [{"$ref": f"#/$defs/{exhibit.__name__}"} for exhibit in types]}
+    return made
+
+
 def _untrue(record: Record) -> str:
     """What a finished record says that cannot be true of it; empty if nothing."""
     if record.status != "done":
@@ -240,7 +251,11 @@ def parse(text: str, where: str) -> Record:
             "it is no mechboard record or was written by a later version, so upgrade mechboard or move it away."
         )
     try:
-        record = Record.model_validate(migrated(data))
+        current = migrated(data)
+    except ValueError as error:
+        raise _invalid(where, str(error)) from error
+    try:
+        record = Record.model_validate(current)
     except ValidationError as error:
         first = error.errors()[0]
         said = ": ".join([".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")])

@@ -96,7 +96,6 @@ def make_problem(name: str) -> CircuitProblem:
         metric=logit_difference,
         ablation=Ablation("resample", decoder, pairs),
         batch_size=batch,
-        data_seed=0,
     )
 
 

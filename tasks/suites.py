@@ -1,6 +1,6 @@
 """Suites: named, versioned lists of tasks. A list never changes; a new one gets a new version."""
 
-from mechboard.contract.task import Suite
+from mechboard.protocols import Suite
 
 embedded = Suite(
     name="embedded",

@@ -101,5 +101,4 @@ def random_problem(
         metric=logit_difference,
         ablation=Ablation(ablation, decoder, pairs),
         batch_size=batch_size,
-        data_seed=0,
     )

@@ -28,7 +28,7 @@ def sides(tmp_path):
     for side in ("base", "head"):
         path = tmp_path / side / "eap" / MINI
         path.parent.mkdir(parents=True)
-        shutil.copy(REFERENCE / "eap" / MINI, path)
+        path.write_text(read_record(REFERENCE / "eap" / MINI).model_dump_json())
     return tmp_path / "head" / "eap" / MINI
 
 
@@ -51,7 +51,7 @@ def end_as(status):
 
     def change(record):
         error = {"type": "RuntimeError", "message": "on purpose", "traceback": ""}
-        record.update(status=status, error=error, headline=None, measures={}, curves={}, circuit=[], notes=[])
+        record.update(status=status, error=error, headline=None, measures={}, curves={}, exhibits={}, notes=[])
 
     return change
 
@@ -89,7 +89,7 @@ HOLES = {
     "the cell failed": (end_as("failed"), "newly failing"),
     "the cell ran out of time": (end_as("timeout"), "newly failing"),
     "the scorer is another": (lambda r: r.update(scorer_id="1:0123"), "not comparable"),
-    "the graph is another": (lambda r: r["task"]["graph"].update(n_edges=478), "not comparable"),
+    "the graph is another": (lambda r: r["task"]["facts"][0].update(text="3 layers, 478 edges"), "not comparable"),
     "a lower-is-better measure rose": (set_measure("cmd", value=0.2), "worse"),
     "a higher-is-better measure fell": (set_measure(AUC, value=0.9), "worse"),
 }  # fmt: skip

@@ -12,8 +12,8 @@ MINI = [name for name in NAMES if name.endswith("-mini")]
 
 
 def both(task, data_seed=0):
-    problem = task.load(data_seed, "cpu")
-    return problem.pairs, task.held_out(problem)
+    instance = task.load(data_seed, "cpu")
+    return instance.problem.pairs, instance.held_out
 
 
 def prompts(pairs):

@@ -16,11 +16,11 @@ from mechboard import closure, identity
 from mechboard.answer import pack, unpack
 from mechboard.closure import tree_hash
 from mechboard.errors import RecordError
-from mechboard.protocols import EdgeScores, Truth
+from mechboard.kinds.circuit import CircuitKind
+from mechboard.protocols import EdgeScores, Instance, Truth
 from mechboard.registry import Registry
 from mechboard.store import Store, read_record
-from mechboard.tasks.own import OwnTask
-from mechboard.workers import cell
+from mechboard.tasks.own import own_task
 
 ROOT = Path(mechboard.__file__).resolve().parent.parent
 TASKS = ("compiled-fraction", "trained-ioi", "ioi-mini", "pronoun-stories")
@@ -208,13 +208,13 @@ def test_own_tasks_are_told_apart_by_content_not_by_the_names_of_folders(tmp_pat
         (tmp_path / name / "ckpt").mkdir(parents=True)
         (tmp_path / name / "ckpt" / "config.json").write_text(text)
     (tmp_path / "ids.jsonl").write_text("{}")
-    names = [OwnTask(tmp_path / name / "ckpt", tmp_path / "ids.jsonl").name for name in "ab"]
+    names = [own_task(tmp_path / name / "ckpt", tmp_path / "ids.jsonl").name for name in "ab"]
     assert names[0] != names[1]
     assert all(name.startswith("own-ckpt-ids-") for name in names)
     (tmp_path / "b" / "ckpt" / "config.json").write_text("1")
-    assert OwnTask(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name == names[0]
+    assert own_task(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name == names[0]
     (tmp_path / "b" / "ckpt" / "tokenizer.json").write_text("{}")
-    assert OwnTask(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name != names[0]
+    assert own_task(tmp_path / "b" / "ckpt", tmp_path / "ids.jsonl").name != names[0]
 
 
 # -- kept answers ---------------------------------------------------------------------------------
@@ -230,11 +230,10 @@ def _changed_scorer(monkeypatch, word="another"):
 
 def test_when_scoring_fails_the_answer_is_kept_and_not_computed_again(tmp_path, monkeypatch):
     CALLS.clear()
-    real = cell.evaluate_edges
-    monkeypatch.setattr(cell, "evaluate_edges", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(CircuitKind, "score", lambda *a, **k: 1 / 0)
     _, [first] = run(tmp_path, [counted])
     assert (first.status, first.record.error.type) == ("failed", "ZeroDivisionError")
-    monkeypatch.setattr(cell, "evaluate_edges", real)
+    monkeypatch.undo()
     _, [second] = run(tmp_path, [counted])
     assert (second.status, second.record.status) == ("rescored", "done")
     assert CALLS == [3]
@@ -247,7 +246,7 @@ def test_an_answer_of_another_solution_is_never_rescored(tmp_path, monkeypatch):
     record = _answer_of(tmp_path).with_suffix(".json")
     older, text = first.record, record.read_text()
     other = Store(tmp_path).read_answer(older.cell, older.solution_id)
-    changed = type(other)("2:another", -other.scores, other.cost, other.provenance)
+    changed = replace(other, solution_id="2:another", tensors={"scores": -other.tensors["scores"]})
     Store(tmp_path).write_answer(older.cell, changed)
     record.write_text(text)
     CALLS.clear()
@@ -300,17 +299,16 @@ def test_an_interrupted_rescoring_leaves_the_finished_record(tmp_path, monkeypat
     def interrupt(*a, **k):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cell, "evaluate_edges", interrupt)
+    monkeypatch.setattr(CircuitKind, "score", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, [counted])
     assert read_record(_answer_of(tmp_path).with_suffix(".json")) == first.record
 
 
-def test_a_cached_run_loads_no_problem_and_asks_for_no_truth(tmp_path, monkeypatch):
+def test_a_cached_run_loads_no_instance(tmp_path, monkeypatch):
     task = FakeTask()
     run(tmp_path, [counted, drawn], task, seeds=2)
     monkeypatch.setattr(FakeTask, "load", lambda *a: pytest.fail("a problem was loaded"))
-    monkeypatch.setattr(FakeTask, "truths", lambda *a: pytest.fail("truths were asked for"))
     _, outcomes = run(tmp_path, [counted, drawn], FakeTask(), seeds=2)
     assert [o.status for o in outcomes] == ["cached"] * 3
 
@@ -353,10 +351,11 @@ def test_a_foreign_file_is_no_answer():
 def test_an_answer_reads_back_as_it_was_kept_also_one_that_is_a_view(tmp_path):
     _, [first] = run(tmp_path, [counted])
     kept = Store(tmp_path).read_answer(first.record.cell, first.record.solution_id)
-    view = replace(kept, scores=torch.arange(6.0)[::2])
+    view = replace(kept, tensors={"scores": torch.arange(6.0)[::2], "more": torch.tensor(7, dtype=torch.bfloat16)})
     again = unpack(pack(view))
     assert (again.solution_id, again.cost, again.provenance) == (view.solution_id, view.cost, view.provenance)
-    assert again.scores.tolist() == [0.0, 2.0, 4.0]
+    assert again.tensors["scores"].tolist() == [0.0, 2.0, 4.0]
+    assert again.tensors["more"] == view.tensors["more"]
 
 
 def _relabelled(content, change):
@@ -381,7 +380,7 @@ def _about(**changes):
         lambda header: header | {"scores": header["scores"] | {"shape": [10**6]}},
         _about(cost="{}"),
         _about(provenance="no JSON"),
-        _about(scores="another hash"),
+        _about(content="another hash"),
     ],
     ids=["a list", "no metadata", "null metadata", "no scores", "another shape", "no cost", "no provenance", "hash"],
 )
@@ -398,7 +397,7 @@ def test_a_file_that_is_no_answer_is_said_to_be_none(tmp_path, change):
 
 def test_the_formula_of_an_identity_does_not_change_by_accident():
     """A change here makes every record stale: raise `FORMULA` if it is meant."""
-    assert identity.digest({"b": [1, None], "a": Path("x")}) == "2:8ea2c0f31b799f047143f378"
+    assert identity.digest({"b": [1, None], "a": Path("x")}) == "3:8ea2c0f31b799f047143f378"
     source = "from . import x\n@d\nasync def f(a, /, b: int = 1, *c, **k):\n    return [a, *c][0:b] or {**k, 'u': u'u'}"
     assert tree_hash(source) == ("58fa1df2602edb5a35a29b9c29162634dcf36b48756a1ceb808f159225b320a8")
 
@@ -528,39 +527,71 @@ def test_the_modules_of_a_values_code_are_told():
     assert roots == {one.__module__, FakeTask.__module__}
 
 
+def _scorer(task, *truths):
+    return identity.scorer_id(task, Instance(problem=None, held_out=None, truths=truths))
+
+
 def test_a_scorer_is_the_source_of_the_measures_and_no_other(edited):
     task = FakeTask()
-    before = identity.scorer_id((), task)
-    edited("bench/graph/trace.py", _code)
-    assert identity.scorer_id((), task) == before
+    before = _scorer(task)
+    for file in ("bench/graph/trace.py", "bench/kinds/circuit.py"):
+        edited(file, _code)
+    assert _scorer(task) == before
     edited("bench/metrics/roc.py", _code)
-    assert identity.scorer_id((), task) != before
+    assert _scorer(task) != before
 
 
-def test_a_scorer_is_its_truths_with_their_effects_and_the_resolution():
+def test_a_scorer_is_its_truths_with_their_effects_and_the_chance_that_the_task_states():
     task, edges = FakeTask(), torch.arange(9) < 3
     truth = Truth(name="a", edges=edges, source="s")
     effects = [replace(truth, effects=torch.full((9,), value)) for value in (1.0, 2.0)]
     truths = [(), (truth,), *((t,) for t in effects), (replace(truth, name="b"),), (replace(truth, edges=~edges),)]
-    ids = [identity.scorer_id(given, task) for given in truths]
-    assert identity.scorer_id((replace(truth, source="told otherwise"),), task) == ids[1]
-    task.resolution = 0.5
-    ids.append(identity.scorer_id((truth,), task))
+    ids = [_scorer(task, *given) for given in truths]
+    assert _scorer(task, replace(truth, source="told otherwise")) == ids[1]
+    stated = FakeTask(chance={"cmd": 0.5})
+    ids.append(_scorer(stated, truth))
     assert len(set(ids)) == 7
-    evaluation = identity.evaluation_id("solution", task)
-    task.resolution = 0.0
-    assert identity.evaluation_id("solution", task) != evaluation
+    assert identity.evaluation_id("solution", stated) != identity.evaluation_id("solution", task)
+
+
+def test_an_answer_rests_on_no_scorer_and_a_score_on_its_kind_but_on_no_picture(edited):
+    """A changed measure scores anew and runs no method; a changed picture or trial does neither."""
+    from mechboard.methods.eap import eap
+
+    task = Registry().load("task", "compiled-fraction")
+
+    def ids():
+        return identity.solution_id(eap, {}, task, {}, 0, 0), identity.evaluation_id("solution", task)
+
+    solution, evaluation = ids()
+    for file in ("bench/drawing/circuit.py", "bench/drawing/curves.py", "bench/conformance/circuit.py"):
+        edited(file, _code)
+    assert ids() == (solution, evaluation)
+    edited("bench/kinds/circuit.py", _code)
+    assert ids()[0] == solution
+    assert ids()[1] != evaluation
+    scored = ids()[1]
+    edited("bench/metrics/circuit.py", _code)
+    assert ids()[0] == solution
+    assert ids()[1] != scored
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["summary", "description", "citation", "kind", "tier", "ranked", "has_truth", "oracles", "assets", "resolution"],
+    ("name", "value"),
+    [
+        ("summary", "told otherwise"),
+        ("citation", {"title": "told otherwise"}),
+        ("tier", "paper"),
+        ("family", "others"),
+        ("level", 3),
+        ("ranked", False),
+        ("oracles", ("eap",)),
+        ("chance", {"cmd": 0.5}),
+    ],
 )
-def test_what_describes_a_task_makes_no_answer_stale(name):
-    task = FakeTask()
-    before = identity.solution_id(counted, {}, task, {}, 0, 0)
-    setattr(task, name, "told otherwise")
-    assert identity.solution_id(counted, {}, task, {}, 0, 0) == before
+def test_what_describes_a_task_makes_no_answer_stale(name, value):
+    before = identity.solution_id(counted, {}, FakeTask(), {}, 0, 0)
+    assert identity.solution_id(counted, {}, FakeTask(**{name: value}), {}, 0, 0) == before
 
 
 # -- closures -------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def test_check_reports_a_method_that_ends_its_process(tmp_path, name):
     assert done.returncode == 1
     results = {r["check"]: r for r in json.loads(done.stdout)[name]}
     assert results["metadata"]["outcome"] == "passed"
-    assert results["shape and finiteness"]["outcome"] == "error"
+    assert results["solution"]["outcome"] == "error"
 
 
 def test_check_reports_a_method_that_hangs(tmp_path):

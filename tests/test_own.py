@@ -9,7 +9,7 @@ from test_cli import bench  # noqa: F401
 
 from mechboard.errors import ModelError, UsageError
 from mechboard.graph import metric_values
-from mechboard.tasks.own import OwnTask
+from mechboard.tasks.own import own_task
 
 GOOD = {"clean": [1, 2, 3], "corrupt": [1, 4, 3], "answer": 5, "wrong": 6}
 
@@ -49,7 +49,9 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
     code, out, _ = bench("run", "--method", "all", "--model", checkpoint, "--pairs", path, "--results", "r", "--json")
     cells = {c["method"]: c for c in json.loads(out)}
     assert code == 0
-    assert set(cells) == {"eap", "eap-ig", "activation-patching", "random"}
+    assert set(cells) == {"eap", "eap-ig", "activation-patching", "random", "ground-truth"}
+    declined = cells.pop("ground-truth")
+    assert (declined["status"], declined["error"]) == ("unsupported", "no circuit is known for this task")
     assert all(c["headline"] == "cmd" and c["task"].startswith("own-model-pairs-") for c in cells.values())
     record = json.loads((tmp_path / cells["eap"]["record"]).read_text())
     assert set(record["provenance"]["assets"]) == {"config.json", "model.safetensors", "pairs.jsonl"}
@@ -58,14 +60,14 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
 
 def test_the_metric_reads_the_last_real_token_of_each_prompt(checkpoint, tmp_path):
     rows = varied()
-    task = OwnTask(checkpoint, pairs_file(tmp_path, rows))
+    task = own_task(checkpoint, pairs_file(tmp_path, rows))
     model = hf.AutoModelForCausalLM.from_pretrained(checkpoint).eval()
     expected = {}
     for row in rows:
         with torch.no_grad():
             last = model(torch.tensor([row["clean"]])).logits[0, -1]
         expected[tuple(row["clean"])] = (last[row["answer"]] - last[row["wrong"]]).item()
-    problem = task.load(0, "cpu")
+    problem = task.load(0, "cpu").problem
     final = problem.model.resume(problem.model.embed(problem.pairs.clean))
     values = metric_values(problem.model, final, problem.metric, problem.pairs)
     for prompt, length, value in zip(problem.pairs.clean, problem.pairs.lengths, values, strict=True):
@@ -73,9 +75,9 @@ def test_the_metric_reads_the_last_real_token_of_each_prompt(checkpoint, tmp_pat
 
 
 def test_another_data_seed_discovers_on_other_pairs_and_the_same_one_on_the_same(checkpoint, tmp_path):
-    task = OwnTask(checkpoint, pairs_file(tmp_path, varied(40)))
+    task = own_task(checkpoint, pairs_file(tmp_path, varied(40)))
     first, again, other = (
-        {tuple(prompt) for prompt in task.load(seed, "cpu").pairs.clean.tolist()} for seed in (0, 0, 1)
+        {tuple(prompt) for prompt in task.load(seed, "cpu").problem.pairs.clean.tolist()} for seed in (0, 0, 1)
     )
     assert first == again
     assert 0 < len(first & other) < len(first)
@@ -83,9 +85,9 @@ def test_another_data_seed_discovers_on_other_pairs_and_the_same_one_on_the_same
 
 @pytest.mark.parametrize("data_seed", [0, 1])
 def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path, data_seed):
-    task = OwnTask(checkpoint, pairs_file(tmp_path, varied()))
-    problem = task.load(data_seed, "cpu")
-    halves = [{tuple(p) for p in pairs.clean.tolist()} for pairs in (problem.pairs, task.held_out(problem))]
+    task = own_task(checkpoint, pairs_file(tmp_path, varied()))
+    instance = task.load(data_seed, "cpu")
+    halves = [{tuple(p) for p in pairs.clean.tolist()} for pairs in (instance.problem.pairs, instance.held_out)]
     assert not halves[0] & halves[1]
     assert len(halves[0]) + len(halves[1]) == 12
 
@@ -109,16 +111,16 @@ def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path, data_seed):
 )
 def test_a_bad_pair_is_named_by_its_line(checkpoint, tmp_path, row, said):
     with pytest.raises(UsageError, match=said):
-        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD, row, GOOD, GOOD])).load(0, "cpu")
+        own_task(checkpoint, pairs_file(tmp_path, [GOOD, row, GOOD, GOOD])).load(0, "cpu")
 
 
 def test_too_few_pairs_and_a_missing_file_say_what_is_valid(checkpoint, tmp_path):
     with pytest.raises(UsageError, match="holds 1 pairs; valid: 4 or more"):
-        OwnTask(checkpoint, pairs_file(tmp_path, [GOOD])).load(0, "cpu")
+        own_task(checkpoint, pairs_file(tmp_path, [GOOD])).load(0, "cpu")
     with pytest.raises(UsageError, match="is no file"):
-        OwnTask(checkpoint, tmp_path / "absent.jsonl")
+        own_task(checkpoint, tmp_path / "absent.jsonl")
     with pytest.raises(ModelError, match="holds no config.json"):
-        OwnTask(tmp_path, pairs_file(tmp_path, [GOOD]))
+        own_task(tmp_path, pairs_file(tmp_path, [GOOD]))
 
 
 def test_stories260k_text_is_tokenised_with_the_right_ids(stories):
@@ -141,7 +143,7 @@ def test_stories260k_chooses_the_pronoun_and_eap_finds_a_circuit_for_it(stories,
     assert record["measures"]["metric-model"]["value"] > 2
     assert record["measures"]["metric-empty"]["value"] < -2
     assert record["measures"]["cmd"]["value"] < 0.15
-    assert record["task"]["graph"]["n_edges"] == 2461
+    assert "2,461 edges" in record["task"]["facts"][0]["text"]
 
 
 def test_gpt2_text_is_tokenised_by_the_checkpoints_own_tokenizer(assets, checkpoint):

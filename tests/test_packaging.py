@@ -14,18 +14,24 @@ INNER = ("methods", "tasks", "ground_truth", "leaderboard")
 LINKS = {"mechboard": "bench"} | {f"bench/{name}": f"../{name}" for name in INNER}
 
 ENGINE = {path.stem for path in (ROOT / "bench").glob("*.py")}
+CONTRACT = {"contract", "errors", "reference"}
 MAY_IMPORT = {
+    "bench/contract": CONTRACT | {"assets"},
     "bench/graph": {"graph", "errors"},
-    "bench/metrics": {"metrics", "graph", "errors", "protocols"},
-    "bench": ENGINE | {"", "graph", "metrics", "workers"},
-    "bench/workers": ENGINE - {"runner"} | {"graph", "metrics", "workers"},
-    "bench/cli": ENGINE | {"graph", "metrics", "workers", "cli", "leaderboard", "tasks.own"},
-    "bench/notebook": ENGINE | {"contract", "kinds", "notebook", "cli.progress", "cli.estimate"},
+    "bench/metrics": {"metrics", "graph", "contract", "errors"},
+    "bench/kinds": {"kinds", "metrics", "graph", "contract", "errors"},
+    "bench/drawing": {"drawing", "kinds", "contract", "errors"},
+    "bench": ENGINE | {"", "graph", "kinds", "contract", "workers"},
+    "bench/protocols.py": {"contract", "graph", "errors"},
+    "bench/workers": ENGINE - {"runner"} | {"graph", "kinds", "contract", "conformance", "workers"},
+    "bench/conformance": ENGINE - {"runner"} | {"graph", "metrics", "kinds", "contract", "workers.cell", "conformance"},
+    "bench/cli": ENGINE | {"graph", "kinds", "contract", "conformance", "workers", "cli", "leaderboard"},
+    "bench/notebook": ENGINE | {"kinds", "contract", "notebook", "cli.progress", "cli.estimate"},
     "bench/__main__.py": {"cli"},
     "methods": {"methods", "graph", "metrics", "errors", "protocols"},
     "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},
     "ground_truth": {"ground_truth", "graph", "errors", "hashing"},
-    "leaderboard": {"leaderboard", "errors", "files", "protocols", "records"},
+    "leaderboard": {"leaderboard", "drawing", "kinds", "contract", "errors", "files", "records"},
 }
 """What each folder may import of mechboard; the longest name that holds a file is the one that counts."""
 
@@ -99,6 +105,16 @@ def test_nothing_imports_against_the_direction_of_dependencies():
         ):
             fits = any(f"{name}.".startswith(f"{allowed}.") for allowed in MAY_IMPORT[folder])
             assert fits or name == "__version__", f"{path} imports {name}"
+
+
+def test_only_the_file_of_a_kind_knows_it_by_name():
+    """What reads the first schema version knows its one kind; a door for plugins names what they exchange."""
+    names = {path.stem for path in (ROOT / "bench" / "kinds").glob("*.py")} - {"__init__"}
+    for path in sources():
+        if path.parts[:2] in (("bench", "kinds"), ("bench", "drawing"), ("bench", "migrations.py")):
+            continue
+        for name in imported((ROOT / path).read_text(), module_of(path)):
+            assert name.split(".")[:2] not in [["kinds", kind] for kind in names], f"{path} imports {name}"
 
 
 @pytest.mark.parametrize(

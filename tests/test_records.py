@@ -10,11 +10,11 @@ from mechboard.leaderboard.board import Board
 from mechboard.leaderboard.site import to_csv, to_json
 from mechboard.protocols import Suite
 from mechboard.records import Cell, Record, parse
-from mechboard.store import Store
+from mechboard.store import Store, read_record
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 PATH = Path("eap-ig") / "compiled-redundant@v1" / "data-0" / "seed-0.json"
-DONE = (REFERENCE / PATH).read_text()
+DONE = read_record(REFERENCE / PATH).model_dump_json()
 AUC = "auc[compiled-redundant:program]"
 
 
@@ -61,13 +61,17 @@ LIES = [
     (("cell", "parameters"), {"steps": NAN}, "cell.parameters"),
     (("curves", "faithfulness", "y"), [0.5], r"curves.faithfulness: a curve has \d+ x and 1 y"),
     (("curves", "faithfulness", "x"), [], "at least 1"),
-    (("circuit", 0, "score"), NAN, "circuit.0.score"),
+    (("exhibits", "circuit", "edges", 0, "score"), NAN, "exhibits.*finite number"),
+    (("exhibits", "circuit", "type"), "cat", "an exhibit has type 'cat'; valid: circuit"),
     (("cost", "forwards"), -2.0, "cost.forwards"),
     (("cost", "forwards"), INFINITE, "cost.forwards"),
     (("cost", "prompts"), 0, "cost.prompts"),
-    (("task", "graph", "n_layers"), 10**9, "task.graph.n_layers"),
+    (("exhibits", "circuit", "graph", "n_layers"), 10**9, "exhibits.*less than or equal to 1000"),
+    (("task", "kind"), "guess", "No kind matches 'guess'.*Install the package"),
+    (("task", "family"), None, "task.family"),
+    (("cell", "adapter"), "cut", "are not those"),
     (("task", "ranked"), "yes", "task.ranked"),
-    (("schema_version",), True, "schema_version True; valid: 1"),
+    (("schema_version",), True, "schema_version True; valid: 1 to 2"),
     (("extra",), 1, "extra"),
 ]
 
@@ -132,11 +136,14 @@ def test_a_record_in_the_place_of_another_cell_is_refused(tmp_path):
         ("m[a=10]", "m+a=10", {"a": 10}),
         ("m[a=(1, 2)]", "m+a=(1, 2)", {"a": [1, 2]}),
         ("m[a=1e-05]", "m+a=1e-05", {"a": 1e-5}),
+        ("m@cut", "m@cut", {"a": 1}),
+        ("m[a=2]@cut", "m+a=2@cut", {"a": 2}),
     ],
 )
 def test_labels_that_the_harness_writes_are_accepted(label, slug, parameters):
-    Cell(method="m", label=label, slug=slug, parameters=parameters, parameters_passed={}, task="t", task_version=1,
-         data_seed=0, seed=2**63 - 1)  # fmt: skip
+    adapter = "cut" if "@" in label else None
+    Cell(method="m", label=label, slug=slug, parameters=parameters, parameters_passed={}, adapter=adapter, task="t",
+         task_version=1, data_seed=0, seed=2**63 - 1)  # fmt: skip
 
 
 def test_downloads_are_strict_json_and_an_unknown_cost_is_not_zero():
@@ -155,7 +162,7 @@ def test_downloads_are_strict_json_and_an_unknown_cost_is_not_zero():
 
 def test_a_method_whose_cost_is_unknown_is_named_and_not_drawn_as_free():
     records = [r for _, r in Store(REFERENCE).records() if r.cell.task == "compiled-redundant"]
-    suite = Suite(name="s", version=1, summary="", tasks=("compiled-redundant",))
+    suite = Suite(name="s", version=1, summary="", kind="circuit", tasks=("compiled-redundant",))
     hidden = [
         r.model_copy(update={"cost": r.cost.model_copy(update={"forwards": None})})
         if (r.cell.method, r.cell.data_seed) == ("eap", 1)

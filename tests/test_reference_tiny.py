@@ -43,7 +43,6 @@ def problem() -> CircuitProblem:
         metric=logit_difference,
         ablation=Ablation("resample", decoder, pairs),
         batch_size=3,
-        data_seed=0,
     )
 
 

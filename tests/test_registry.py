@@ -37,7 +37,9 @@ def test_every_builtin_loads_and_says_of_itself_what_its_source_says():
 def test_the_embedded_suite_is_every_embedded_task():
     registry = Registry()
     tasks = [registry.load("task", name) for name in registry.plugins("task")]
-    assert set(registry.load("suite", "embedded").tasks) == {t.name for t in tasks if t.tier == "embedded"}
+    suite = registry.load("suite", "embedded")
+    assert sorted(suite.tasks + suite.apart) == sorted(t.name for t in tasks if t.tier == "embedded")
+    assert {registry.load("task", name).kind for name in suite.tasks} == {suite.kind}
 
 
 def _with(monkeypatch, *plugins):

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,9 @@ from models import random_problem
 import mechboard.identity as identity
 from mechboard.errors import RecordError, StoreError
 from mechboard.files import write_atomically
-from mechboard.metrics.circuit import evaluate_edges
+from mechboard.kinds.circuit import circuit
 from mechboard.plan import make_plan
-from mechboard.protocols import EdgeScores, NoParameters, Truth, method
+from mechboard.protocols import EdgeScores, Instance, NoParameters, Task, Truth, method
 from mechboard.runner import Runner
 from mechboard.store import Store, read_record
 from mechboard.workers.inline import Inline
@@ -33,30 +33,37 @@ class Quiet:
         self.notices.append(message)
 
 
-class FakeTask:
-    name, version, kind, tier, summary, description = "fake", 1, "circuit", "embedded", "s", "d"
-    ranked, has_truth, oracles, assets, citation, resolution = True, True, (), (), {}, 0.0
+class State:
+    """What a test changes about its task; private, so no part of the task's identity."""
 
     def __init__(self):
-        self._loads = 0
-        self._problem = random_problem("gpt2", dtype=torch.float32)
-        self._effects = {}
+        self.loads = 0
+        self.problem = random_problem("gpt2", dtype=torch.float32)
+        self.files, self.effects = dict, {}
+        self.n_true, self.broken = 20, False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeTask(Task):
+    name: str = "fake"
+    kind: str = "circuit"
+    summary: str = "s"
+    _state: State = field(default_factory=State)
 
     def asset_hashes(self):
-        return {}
+        return self._state.files()
 
     def truth_hashes(self):
-        return self._effects
+        return self._state.effects
 
     def load(self, data_seed, device):
-        self._loads += 1
-        return replace(self._problem, data_seed=data_seed)
-
-    def truths(self, problem):
-        return (Truth(name="fake:first", edges=torch.arange(problem.graph.n_edges) < 20, source="made up"),)
-
-    def held_out(self, problem):
-        return problem.pairs
+        state = self._state
+        state.loads += 1
+        if state.broken:
+            raise ZeroDivisionError("broken")
+        edges = torch.arange(state.problem.graph.n_edges) < state.n_true
+        truth = Truth(name="fake:first", edges=edges, source="made up")
+        return Instance(problem=state.problem, held_out=state.problem.pairs, truths=(truth,))
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,13 @@ def counted(problem, generator, parameters: Steps):
 @method(name="drawn", kinds=("circuit",), deterministic=False)
 def drawn(problem, generator, parameters: NoParameters):
     return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))
+
+
+def _unchecked(scores):
+    """Scores of any type: shapes in annotations are checked while tests run, and never else."""
+    made = EdgeScores(torch.zeros(1))
+    object.__setattr__(made, "scores", scores)
+    return made
 
 
 def _returning(value):
@@ -133,13 +147,11 @@ def test_a_changed_scorer_rescores_without_running_the_method_again(tmp_path, mo
     assert second.record.cost.wall_seconds == first.record.cost.wall_seconds
 
 
-def test_changed_files_of_the_truth_rescore_and_other_truths_are_another_scorer(tmp_path, monkeypatch):
+def test_changed_files_of_the_truth_rescore_and_other_truths_are_another_scorer(tmp_path):
     CALLS.clear()
     task = FakeTask()
     _, [first] = run(tmp_path, [counted], task)
-    task._effects = {"effects.json": "another hash"}
-    more = Truth(name="fake:first", edges=torch.arange(task._problem.graph.n_edges) < 21, source="made up")
-    monkeypatch.setattr(FakeTask, "truths", lambda self, problem: (more,))
+    task._state.effects, task._state.n_true = {"effects.json": "another hash"}, 21
     _, [second] = run(tmp_path, [counted], task)
     assert second.status == "rescored"
     assert CALLS == [3]
@@ -160,7 +172,7 @@ def test_identities_do_not_depend_on_versions_or_time(tmp_path):
         (lambda n: None, "invalid", "returned NoneType; valid: mechboard.protocols.EdgeScores"),
         (lambda n: torch.zeros(n), "invalid", "returned Tensor"),
         (lambda n: EdgeScores(torch.zeros(n + 1)), "invalid", "shape"),
-        (lambda n: EdgeScores(torch.zeros(n, dtype=torch.long)), "invalid", "int64"),
+        (lambda n: _unchecked(torch.zeros(n, dtype=torch.long)), "invalid", "int64"),
         (lambda n: EdgeScores(torch.full((n,), float("inf"))), "invalid", "infinite"),
         (lambda n: EdgeScores(torch.full((n,), float("nan"))), "invalid", "NaN for every edge"),
         (lambda n: 1 / 0, "failed", "division by zero"),
@@ -189,7 +201,7 @@ def test_some_edges_without_opinion_are_valid(tmp_path):
 
 def test_a_task_that_does_not_load_fails_its_cells_with_the_reason(tmp_path):
     task = FakeTask()
-    task.load = lambda data_seed, device: 1 / 0
+    task._state.broken = True
     _, outcomes = run(tmp_path, [counted, drawn], task)
     assert [o.record.status for o in outcomes] == ["failed", "failed"]
     assert outcomes[0].record.error.type == "ZeroDivisionError"
@@ -202,7 +214,7 @@ def test_a_deterministic_method_runs_one_seed_and_others_as_many_as_asked(tmp_pa
         ("counted", 0, 0), ("drawn", 0, 0), ("drawn", 0, 1), ("drawn", 0, 2),
         ("counted", 1, 0), ("drawn", 1, 0), ("drawn", 1, 1), ("drawn", 1, 2),
     ]  # fmt: skip
-    assert task._loads == 2
+    assert task._state.loads == 2
     values = [o.record.headline_measure.value for o in outcomes if o.record.cell.method == "drawn"]
     assert len(set(values)) == 6
 
@@ -243,7 +255,7 @@ def test_an_unreadable_record_is_set_aside_unchanged_and_the_cell_runs(tmp_path,
 def test_an_unreadable_record_says_what_it_is(tmp_path):
     path = tmp_path / "r.json"
     path.write_text('{"schema_version": 7}')
-    with pytest.raises(RecordError, match="schema_version 7; valid: 1"):
+    with pytest.raises(RecordError, match="schema_version 7; valid: 1 to 2"):
         read_record(path)
 
 
@@ -277,10 +289,10 @@ def test_the_methods_generator_depends_on_the_cell_and_on_nothing_else(tmp_path)
 
 
 def test_the_record_schema_in_the_docs_is_the_models(tmp_path):
-    from mechboard.records import Record
+    from mechboard.records import schema
 
     written = Path(__file__).parent.parent / "docs" / "record.schema.json"
-    assert json.loads(written.read_text()) == Record.model_json_schema()
+    assert json.loads(written.read_text()) == schema()
 
 
 class Watching(Quiet):
@@ -319,9 +331,8 @@ def test_a_record_says_what_its_method_and_its_task_are_and_which_files_it_rests
     def cited(problem, generator, parameters: NoParameters):
         return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))
 
-    task = FakeTask()
-    task.asset_hashes = lambda: {"weights": "abc"}
-    task.oracles = ("counted",)
+    task = FakeTask(oracles=("counted",))
+    task._state.files = lambda: {"weights": "abc"}
     for methods in ([cited, counted], [_returning(lambda n: None)]):
         for outcome in run(tmp_path, methods, task)[1]:
             record = outcome.record
@@ -332,20 +343,20 @@ def test_a_record_says_what_its_method_and_its_task_are_and_which_files_it_rests
             if record.cell.method == "cited":
                 assert record.method.citation == {"title": "On drawing"}
                 assert record.method.summary == cited.summary != ""
-            assert record.solution_id.startswith("2:")
-            assert record.evaluation_id.startswith("2:")
+            assert record.solution_id.startswith("3:")
+            assert record.evaluation_id.startswith("3:")
 
 
 def test_a_record_holds_all_that_the_scorer_said(tmp_path):
     task = FakeTask()
     _, [outcome] = run(tmp_path, [_returning(lambda n: EdgeScores(torch.zeros(n)))], task)
-    problem = task.load(0, "cpu")
-    said = evaluate_edges(problem, torch.zeros(problem.graph.n_edges), task.held_out(problem), task.truths(problem))
+    instance = task.load(0, "cpu")
+    said = circuit.score(task, instance, EdgeScores(torch.zeros(instance.problem.graph.n_edges)))
     record = outcome.record
     assert record.headline == said.headline == "auc[fake:first]"
     assert {n: (m.value, m.of) for n, m in record.measures.items()} == {n: (m.value, m.of) for n, m in said.measures.items()}  # fmt: skip
     assert {n: (c.x, c.y) for n, c in record.curves.items()} == {n: (c.x, c.y) for n, c in said.curves.items()}
-    assert [e.name for e in record.circuit] == [e.name for e in said.circuit] != []
+    assert record.exhibits == said.exhibits != {}
     assert record.notes == said.notes != ()
     assert record.cost.evaluation_seconds > 0
 
@@ -380,14 +391,13 @@ def test_a_plan_is_pending_as_long_as_one_of_its_cells_has_no_record(tmp_path):
 
 
 def test_a_task_whose_files_cannot_be_hashed_fails_its_own_cells_before_they_begin(tmp_path):
-    broken, observer = FakeTask(), Watching()
-    broken.name = "broken"
-    broken.asset_hashes = lambda: 1 / 0
+    broken, observer = FakeTask(name="broken"), Watching()
+    broken._state.files = lambda: 1 / 0
     plan = make_plan([counted], [broken, FakeTask()], passed={}, seeds=1, data_seeds=1)
     outcomes = list(Runner(Store(tmp_path), [observer], Inline(device="cpu"), device="cpu").run(plan))
     assert [(o.status, o.record.cell.task) for o in outcomes] == [("failed", "broken"), ("done", "fake")]
     assert Store(tmp_path).read(outcomes[0].record.cell).error.type == "ZeroDivisionError"
-    assert broken._loads == 0
+    assert broken._state.loads == 0
 
 
 def test_a_log_is_of_the_run_that_made_the_answer_and_no_other(tmp_path, monkeypatch):

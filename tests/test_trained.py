@@ -14,7 +14,7 @@ from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.roc import roc
 from mechboard.registry import Registry
-from mechboard.tasks.own import OwnTask
+from mechboard.tasks.own import own_task
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith("trained-")]
 
@@ -135,4 +135,4 @@ def test_weights_that_differ_from_their_card_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"config.json in .* differ from what card.json was written for"):
         task.load(0, "cpu")
     with pytest.raises(ModelError, match="config.json"):
-        OwnTask(copy, copy / "card.json").load(0, "cpu")
+        own_task(copy, copy / "card.json").load(0, "cpu")

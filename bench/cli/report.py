@@ -42,18 +42,20 @@ def as_json(outcome: Outcome, store: Store) -> dict[str, Any]:
 
 
 def print_table(records: Sequence[Record]) -> None:
-    """Methods x tasks; the mean where a cell has several seeds."""
+    """Methods x tasks; the mean where a cell has several seeds. A method that declines every task has no column."""
     from rich.console import Console
     from rich.table import Table
 
     shown = grid(records)
+    answering = {r.cell.label for r in records if r.status != "unsupported"}
+    columns = [index for index, label in enumerate(shown.labels) if label in answering]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("task")
     table.add_column("headline")
-    for label in shown.labels:
-        table.add_column(label, justify="right")
+    for index in columns:
+        table.add_column(shown.labels[index], justify="right")
     for row in shown.rows:
-        table.add_row(row.task, row.headline, *(entry.text for entry in row.entries))
+        table.add_row(row.task, row.headline, *(row.entries[index].text for index in columns))
     console = Console()
     if not console.is_terminal:  # a file or pipe has no width to keep to
         console.width = 240

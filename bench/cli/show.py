@@ -75,6 +75,8 @@ def _show_plugin(what: str, plugin: Any) -> None:
         )
     else:
         click.echo(f"version {plugin.version}; {plugin.summary}\n\n" + "\n".join(plugin.tasks))
+        if plugin.apart:
+            click.echo("\nshown apart, outside the overall score:\n" + "\n".join(plugin.apart))
 
 
 def _show_record(record: Record, path: Path, top: int | None, form: str | None) -> None:
@@ -87,8 +89,10 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
     if not exhibits:
         raise UsageError(f"{str(path)!r} has nothing to export: its cell is {record.status}; name one that is done.")
     if form == "json":
-        parts = {name: exhibit.model_dump(mode="json") for name, exhibit in exhibits.items()}
-        click.echo(json.dumps({"cell": record.cell.model_dump(), **parts}, indent=1, allow_nan=False))
+        document = {"cell": record.cell.model_dump()}
+        for exhibit in exhibits.values():
+            document |= exhibit.document()
+        click.echo(json.dumps(document, indent=1, allow_nan=False))
     else:
         for exhibit in exhibits.values():
             click.echo(exhibit.export(form, record.cell.name))
@@ -106,7 +110,7 @@ def _solution(record: Record, path: Path) -> Any:
         )
     try:
         return kind(record.task.kind).unpack(unpack(beside.read_bytes()).tensors)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RecordError) as error:
         raise RecordError(f"{str(beside)!r} cannot be read ({error}); run the cell again with --fresh.") from error
 
 

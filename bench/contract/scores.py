@@ -91,12 +91,14 @@ class Exhibit(Part):
         Raises:
             UsageError: it has no such format.
         """
-        if form == "json":
-            return self.model_dump_json(indent=1)
         if form not in self.exports:
             valid = ", ".join(["json", *self.exports])
             raise UsageError(f"A {self.type} has no format {form!r}; valid: {valid}.")
         return str(Reference(self.exports[form]).load()(self, title=title))
+
+    def document(self) -> dict[str, Any]:
+        """What a JSON export holds of it."""
+        return {self.type: self.model_dump(mode="json")}
 
     def lines(self) -> Iterator[str]:
         """What a terminal shows."""

@@ -73,6 +73,11 @@ class Circuit(Exhibit):
         "dot": "mechboard.drawing.circuit:circuit_dot",
     }
 
+    def document(self) -> dict[str, Any]:
+        """The edges."""
+        edges = [{"edge": e.name, "score": e.score, "found": e.found, "known": e.known} for e in self.edges]
+        return {"edges": edges}
+
     def lines(self) -> Iterator[str]:
         """One line per edge: score, name, and whether it is of the known circuit."""
         for edge in self.edges:
