@@ -62,6 +62,11 @@ def test_list_as_json_is_for_scripts(bench):
     assert code == 0
     assert {"name": "eap", "kinds": ["circuit"]}.items() <= {r["name"]: r for r in json.loads(out)}["eap"].items()
     assert set(json.loads(bench("list", "--json")[1])) == {"method", "task", "suite"}
+    tasks = {row["name"]: row for row in json.loads(bench("list", "tasks", "--json")[1])}
+    mini = {"kind": "circuit", "tier": "embedded", "family": "agreement-mini"}
+    assert mini.items() <= tasks["agreement-simple-mini"].items()
+    assert tasks["ioi-mini"]["family"] == "ioi-mini"
+    assert all(row["kind"] and row["tier"] for row in tasks.values())
 
 
 def test_list_plugins_says_where_each_comes_from(bench):
