@@ -66,7 +66,7 @@ class Ablation:
         """
         at = torch.arange(discovery.corrupt.shape[1], device=self._decoder.device)
         seen = torch.zeros(len(at), device=self._decoder.device, dtype=self._decoder.dtype)
-        means = seen.new_zeros(self._graph.n_sources, len(at), self._decoder.config.d_model)
+        means = seen.new_zeros(self._decoder.graph.n_sources, len(at), self._decoder.config.d_model)
         for pairs in discovery.batches(batch_size):
             # [prompts, position]: where there is a token and no padding
             real = at < pairs.lengths[:, None]
