@@ -347,6 +347,17 @@ def test_doctor_finds_nothing_wrong_here_and_a_broken_record_elsewhere(bench):
     assert "1 unreadable records" in out
 
 
+def test_doctor_finds_an_older_description_of_the_package_that_would_hide_new_plugins(bench, tmp_path, monkeypatch):
+    old = tmp_path / "clone" / "mechboard.egg-info"
+    old.mkdir(parents=True)
+    (old / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: mechboard\nVersion: 0.0.1\n")
+    (old / "entry_points.txt").write_text("[mechboard.methods]\nold = old:old\n")
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path / "clone")])
+    code, out, _ = bench("doctor")
+    assert code == 1
+    assert "delete the older mechboard.egg-info" in out
+
+
 def test_help_names_every_command(bench):
     out = bench("--help")[1]
     for name in ("list", "show", "run", "status", "compare", "gate", "leaderboard", "new", "doctor"):
