@@ -10,7 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from made_records import record, suite
+from made_records import dream, know_dreams, record, suite
 from test_leaderboard import SUITE, some_records
 
 from mechboard.leaderboard.site import build_site
@@ -177,6 +177,10 @@ def test_columns_can_be_hidden(page):
     assert page.locator("#shown").text_content() == "3 methods, 2 columns shown"
     choose(page, "CMD")
     assert page.locator("#circuit-cmd thead th:visible").count() == 4
+    assert page.get_by_role("heading", name="Tasks apart from the overall score").is_visible()
+    page.get_by_role("checkbox", name="unit").uncheck()
+    assert page.locator("#shown").text_content() == "3 methods, 1 column shown"
+    assert not page.get_by_role("heading", name="Tasks apart from the overall score").is_visible()
 
 
 def test_chosen_rows_are_compared_and_the_view_has_a_link(page, browser):
@@ -202,6 +206,24 @@ def test_a_label_with_commas_can_be_chosen(browser, tmp_path):
     opened = browser.new_page()
     opened.goto(f"{(tmp_path / 'index.html').as_uri()}#row=a%5Bx%3D1%2Cy%3D2%5D&only=rows")
     assert rows(opened) == ["a[x=1,y=2]"]
+    opened.close()
+
+
+def test_kinds_can_be_chosen(browser, tmp_path, monkeypatch):
+    know_dreams(monkeypatch)
+    build_site([record(0.9), dream(0.4), dream(0.2, label="n")], [suite("t"), suite("night", kind="dream")], tmp_path)
+    opened = browser.new_page()
+    opened.goto((tmp_path / "index.html").as_uri())
+    opened.get_by_role("radio", name="haste").check()
+    assert opened.locator("#circuit-auc").is_visible()
+    assert opened.locator("#dream-haste").is_visible()
+    assert opened.get_by_role("radio", name="AUC").is_checked()
+    opened.get_by_role("link", name="Which method tells dreams apart?").click()
+    assert "measure-dream=haste" in opened.url
+    open_filters(opened)
+    opened.locator("select[name=kind]").select_option("dream")
+    assert not opened.locator("#circuit-auc").is_visible()
+    assert opened.locator("#shown").text_content() == "2 methods, 1 column shown"
     opened.close()
 
 

@@ -6,17 +6,22 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from click.testing import CliRunner
 from made_records import AUC, CMD, Vision, drawn_parts, dream, know_dreams, measure, record, suite
 
+from mechboard.cli.leaderboard import _of_these, command
 from mechboard.contract.scores import Curve
+from mechboard.contract.task import Suite
 from mechboard.drawing.circuit import circuit_svg
 from mechboard.drawing.curves import curves_figure
+from mechboard.errors import SelectionError
 from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
 from mechboard.leaderboard.downloads import plain
 from mechboard.leaderboard.site import build_site
 from mechboard.leaderboard.words import page_name, titled
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.records import Record
+from mechboard.store import Store
 
 EVIL = "<script>alert(1)</script>\"'&=1+1"
 SUITE = suite("ioi", "verbs-1", "verbs-2", apart=("unit",))
@@ -289,6 +294,37 @@ def test_a_method_shows_what_its_kinds_show(site):
 
 def test_spread_is_stated_by_source(site):
     assert "2 instances 0.710 to 0.710; 3 seeds, sd 0.010" in (site / "tasks" / "ioi.html").read_text()
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def _built(tmp_path, *options):
+    store = Store(tmp_path / "r")
+    store.write(record(0.9, task="trained-ioi"))
+    place = ["--results", str(tmp_path / "r"), "--out", str(tmp_path / "site")]
+    return CliRunner().invoke(command, ["build", *place, *options])
+
+
+@pytest.mark.parametrize("options", [(), ("--suite", "embedded")])
+def test_the_command_takes_the_suites_of_which_there_are_records(tmp_path, options):
+    assert "1 records" in _built(tmp_path, *options).output
+    assert "partial" in (tmp_path / "site" / "methods" / "m.html").read_text()
+    assert "<strong>embedded v" in (tmp_path / "site" / "submit.html").read_text()
+
+
+def test_the_command_refuses_a_suite_that_is_not_there(tmp_path):
+    assert isinstance(_built(tmp_path, "--suite", "embeded").exception, SelectionError)
+
+
+def test_of_several_suites_of_a_kind_that_with_most_of_the_tasks_is_taken_then_the_newest():
+    def of(name, version, *tasks, kind="circuit"):
+        return Suite(name=name, version=version, summary="", kind=kind, tasks=tasks)
+
+    old, new, large = of("old", 1, "a", "b"), of("new", 2, "a", "b"), of("large", 1, "a", "b", "c")
+    other, unused = of("other", 1, "d", kind="dream"), of("unused", 9, "e")
+    assert _of_these([old, new, large, other, unused], {"a", "b", "d"}) == [new, other]
+    assert _of_these([old, new, large, unused], {"a", "b", "c"}) == [large]
 
 
 # -- downloads -----------------------------------------------------------------------------------

@@ -128,11 +128,14 @@ const showMatrices = () => {
   matrices.forEach((table) => {
     const places = showColumns(table);
     showRows(table, places);
+    const block = table.closest(".block");
+    if (block) block.hidden = !places.length || [...table.tBodies[0].rows].every((row) => row.hidden);
     if (table.closest("[hidden]")) return;
     places.forEach((place) => columns.add(table.tHead.rows[0].cells[place].dataset.column));
     [...table.tBodies[0].rows].filter((row) => !row.hidden).forEach((row) => labels.add(row.dataset.label));
   });
-  document.getElementById("shown").textContent = `${labels.size} methods, ${columns.size} columns shown`;
+  const count = (names, word) => `${names.size} ${word}${names.size === 1 ? "" : "s"}`;
+  document.getElementById("shown").textContent = `${count(labels, "method")}, ${count(columns, "column")} shown`;
   document.getElementById("only").disabled = state.getAll("row").length === 0;
 };
 
