@@ -119,6 +119,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
     sees = frozenset({"truth"})
     exhibits = (Circuit,)
     trials = "mechboard.conformance.circuit:TRIALS"
+    task_trials = "mechboard.conformance.circuit_tasks:TRIALS"
 
     def check(self, solution: object, problem: CircuitProblem) -> EdgeScores:
         """The scores on the CPU in single precision.

@@ -1,34 +1,10 @@
-"""Writes an installable package with a method of one's own: what `bench new method NAME` leaves behind.
-
-`examples/edge-bound` is its output, and a test compares the two, so that the example cannot go stale.
-"""
+"""A method of one's own: what `bench new method NAME` leaves behind. `examples/edge-bound` is its output."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from mechboard.errors import UsageError, WriteError
-
-_PYPROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "mechboard-{name}"
-version = "0.1.0"
-description = "The method {name} for mechboard"
-requires-python = ">=3.11"
-dependencies = ["mechboard"]
-
-# This line is the whole registration: name = "module:attribute".
-[project.entry-points."mechboard.methods"]
-{name} = "{module}:{attribute}"
-
-[tool.setuptools]
-py-modules = ["{module}"]
-"""
+from mechboard.scaffold.package import write_package
 
 _MODULE = '''\
 """{title}: how much an edge could matter at most, to first order.
@@ -79,17 +55,6 @@ from mechboard.conformance import conformance_test
 test_{attribute} = conformance_test("{name}")
 '''
 
-_README = """\
-# {name}
-
-A method for mechboard.
-
-    pip install -e .
-    bench check {name}
-    bench run --method {name} --task all
-    pytest
-"""
-
 
 def write_method_package(name: str, parent: Path) -> Path:
     """Write the package into `parent/name`; returns that folder.
@@ -98,32 +63,4 @@ def write_method_package(name: str, parent: Path) -> Path:
         UsageError: the name is not usable, or the folder exists.
         WriteError: it cannot be written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise UsageError(
-            f"A method cannot be named {name!r}; valid: lower-case words joined by '-', such as 'my-method'."
-        )
-    folder = parent / name
-    if folder.exists():
-        raise UsageError(f"{str(folder)!r} exists already; choose another name or --into DIR.")
-    attribute = name.replace("-", "_")
-    words = {
-        "name": name,
-        "attribute": attribute,
-        "module": f"mechboard_{attribute}",
-        "title": name.replace("-", " ").capitalize(),
-    }
-    files = {
-        "pyproject.toml": _PYPROJECT,
-        f"{words['module']}.py": _MODULE,
-        f"test_{attribute}.py": _TEST,
-        "README.md": _README,
-    }
-    try:
-        folder.mkdir(parents=True)
-        for file, text in files.items():
-            (folder / file).write_text(text.format(**words), encoding="utf-8")
-    except OSError as error:
-        raise WriteError(
-            f"{str(folder)!r} cannot be written ({error.strerror}); choose another place with --into DIR."
-        ) from error
-    return folder
+    return write_package("method", name, parent, module=_MODULE, test=_TEST, run="bench run --method {name} --task all")
