@@ -140,8 +140,8 @@ def check_chance(trial: TaskTrial) -> str:
     names = {name.partition("[")[0] for name in trial.drawn.measures}
     for name in trial.task.chance:
         known = trial.kind.definitions.of(name)
-        if name.partition("[")[0] not in names or (known is not None and not known.chance_varies):
-            own = sorted(n for n in names if (d := trial.kind.definitions.of(n)) is not None and d.chance_varies)
+        if name.partition("[")[0] not in names or (known is not None and known.chance_of != "task"):
+            own = sorted(n for n in names if (d := trial.kind.definitions.of(n)) is not None and d.chance_of == "task")
             raise CheckFailed(f"It states chance for {name!r}; valid: {', '.join(own) or 'none'}; drop the others.")
     return ", ".join(trial.task.chance) or "none stated"
 
