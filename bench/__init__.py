@@ -17,13 +17,13 @@ if __name__ != "mechboard":
 
 from typing import TYPE_CHECKING
 
-from mechboard.errors import BenchError
+from .errors import BenchError
 
 if TYPE_CHECKING:
-    from mechboard.notebook.load import load, read
-    from mechboard.notebook.results import Results
-    from mechboard.notebook.run import run
-    from mechboard.records import Record
+    from .notebook.load import load, read
+    from .notebook.results import Results
+    from .notebook.run import run
+    from .records import Record
 
 __version__ = "0.1.0"
 __all__ = ["BenchError", "Record", "Results", "__version__", "load", "read", "run"]

@@ -1,5 +1,5 @@
 """`python -m mechboard` is `bench`."""
 
-from mechboard.cli import main
+from .cli import main
 
 main()

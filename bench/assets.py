@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechboard.errors import AssetError, FetchError, WriteError
+from .errors import AssetError, FetchError, WriteError
 
 LOCK = "assets.lock.json"
 
@@ -118,7 +118,7 @@ def pull(asset: Asset, download: Callable[[str, str, str | None], tuple[Path, st
     entry = {"repository": asset.repository, "revision": revision, "files": _hashes(target, asset.files)}
     if locked is not None and locked["files"] != entry["files"]:
         raise AssetError(f"What came for {asset.name!r} differs from {LOCK}; remove its entry there if that is meant.")
-    from mechboard.files import write_atomically
+    from .files import write_atomically
 
     text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_atomically(cache_folder() / LOCK, text.encode())

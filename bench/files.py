@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mechboard.errors import WriteError
+from .errors import WriteError
 
 
 def write_atomically(path: Path, content: bytes) -> None:

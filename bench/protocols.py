@@ -5,10 +5,10 @@ A *task* is an object of a dataclass that derives from `Task`. Both are register
 `mechboard.methods` and `mechboard.tasks`, value `module:attribute`.
 """
 
-from mechboard.contract.method import Method, NoParameters, method
-from mechboard.contract.task import Instance, Suite, Task
-from mechboard.errors import Unsupported
-from mechboard.graph.problem import CircuitProblem, EdgeScores, Truth
+from .contract.method import Method, NoParameters, method
+from .contract.task import Instance, Suite, Task
+from .errors import Unsupported
+from .graph.problem import CircuitProblem, EdgeScores, Truth
 
 __all__ = [
     "CircuitProblem",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mechboard.errors import PluginError, UsageError
+from .errors import PluginError, UsageError
 
 
 @dataclass(frozen=True)

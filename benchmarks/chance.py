@@ -23,8 +23,8 @@ from torch import Tensor
 from mechboard.graph import PromptPairs
 from mechboard.metrics.circuit import circuit_metrics
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, nested_circuits
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import CircuitProblem
-from mechboard.registry import Registry
 
 DATA_SEEDS, ORDERS = 3, 10
 

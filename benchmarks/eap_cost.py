@@ -156,7 +156,7 @@ def measure_peak(name: str, what: str) -> float:
 
 
 def _peak(name: str, what: str) -> None:
-    from mechboard.provenance import peak_memory, reset_peak_memory
+    from mechboard.records.provenance import peak_memory, reset_peak_memory
 
     problem = make_problem(name)
     status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -27,9 +27,9 @@ from mechboard.methods.eap_ig import eap_ig
 from mechboard.metrics.circuit import circuit_metrics
 from mechboard.metrics.correlation import correlation
 from mechboard.metrics.roc import roc
+from mechboard.plugins.registry import Registry
 from mechboard.records import Record
-from mechboard.registry import Registry
-from mechboard.store import Store
+from mechboard.records.store import Store
 
 CSV = Path(__file__).parent.parent / "docs" / "embedded-scores.csv"
 DOCUMENT = CSV.with_suffix(".md")

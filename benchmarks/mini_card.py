@@ -22,7 +22,7 @@ from mechboard.ground_truth.mini import grammar, lexicon, model
 from mechboard.ground_truth.mini.corpus import LENGTH, sequences
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY, tokenizer
 from mechboard.metrics.answers import logit_difference, probability_difference
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
 from mechboard.tasks.behaviours.agreement import Agreement
 from mechboard.tasks.behaviours.examples import Behaviour, Example, as_pairs
 from mechboard.tasks.tokenizers import Encode, load_tokenizer

@@ -31,9 +31,9 @@ from mechboard.ground_truth.mini import effects, model
 from mechboard.hashing import sha256
 from mechboard.methods.activation_patching import edge_drops
 from mechboard.metrics.circuit import circuit_metrics
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import CircuitProblem
-from mechboard.registry import Registry
-from mechboard.tasks.mini.task import MiniTask
+from mechboard.tasks.mini.mini_task import MiniTask
 
 _PROMPTS = 512
 _BOOTSTRAPS, _HALVES = 200, 50

@@ -17,7 +17,7 @@ from mechboard.graph import Ablation
 from mechboard.ground_truth.trained.effects import FILE
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.roc import roc
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
 
 _PROMPTS, _ACCEPTED = 512, 0.99
 

@@ -15,11 +15,12 @@ from mechboard import kinds
 from mechboard.contract.kind import Kind
 from mechboard.contract.task import Suite
 from mechboard.errors import UsageError
-from mechboard.leaderboard.consensus import agreed
-from mechboard.leaderboard.families import BoardTask, Family, in_families
-from mechboard.leaderboard.groups import PASSES, Group
-from mechboard.leaderboard.standings import Ranking, ranking
 from mechboard.records import Record
+
+from .consensus import agreed
+from .families import BoardTask, Family, in_families
+from .groups import PASSES, Group
+from .standings import Ranking, ranking
 
 
 @dataclass(frozen=True)

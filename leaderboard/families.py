@@ -9,9 +9,10 @@ from functools import cached_property
 from statistics import fmean
 
 from mechboard.contract.measures import Definitions
-from mechboard.leaderboard.consensus import most_say
-from mechboard.leaderboard.groups import PASSES, Group
 from mechboard.records import Record, TaskInfo
+
+from .consensus import most_say
+from .groups import PASSES, Group
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from mechboard.contract.scores import Curve
 from mechboard.contract.task import Suite
 from mechboard.drawing.curves import curves_figure, scatter_svg
 from mechboard.files import write_atomically
-from mechboard.leaderboard import words
-from mechboard.leaderboard.board import Board, Section
-from mechboard.leaderboard.downloads import to_csv, to_json
-from mechboard.leaderboard.families import BoardTask, Family
-from mechboard.leaderboard.groups import PASSES, Group
-from mechboard.leaderboard.tables import Choices, family_tables, views
 from mechboard.records import Record
+
+from . import words
+from .board import Board, Section
+from .downloads import to_csv, to_json
+from .families import BoardTask, Family
+from .groups import PASSES, Group
+from .tables import Choices, family_tables, views
 
 _STATIC = ("style.css", "board.js")
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from mechboard.leaderboard.families import Family
-from mechboard.leaderboard.groups import PASSES, Group
-from mechboard.leaderboard.ranks import half_width, rank_ranges
+from .families import Family
+from .groups import PASSES, Group
+from .ranks import half_width, rank_ranges
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from statistics import fmean
 from typing import Literal
 
 from mechboard.contract.measures import Definition
-from mechboard.leaderboard.board import Section
-from mechboard.leaderboard.families import BoardTask, Family
-from mechboard.leaderboard.groups import PASSES, Group
-from mechboard.leaderboard.standings import Ranking, Standing
-from mechboard.leaderboard.words import number, titled
+
+from .board import Section
+from .families import BoardTask, Family
+from .groups import PASSES, Group
+from .standings import Ranking, Standing
+from .words import number, titled
 
 Status = Literal["done", "failed", "unsupported", "missing", "none"]
 

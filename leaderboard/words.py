@@ -8,7 +8,8 @@ from hashlib import sha256
 from unicodedata import normalize
 
 from mechboard.contract.scores import Measure
-from mechboard.leaderboard.groups import PASSES
+
+from .groups import PASSES
 
 _ACCENTS = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308"}
 _LONGEST = 200

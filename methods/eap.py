@@ -20,8 +20,9 @@ from __future__ import annotations
 from torch import Generator
 
 from mechboard.graph import input_gradients, metric_gradient, record_tape
-from mechboard.methods._products import EdgeProducts
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+
+from ._products import EdgeProducts
 
 
 @method(

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from torch import Generator
 
 from mechboard.graph import input_gradients, metric_gradient, record_outputs, record_tape
-from mechboard.methods._products import EdgeProducts
 from mechboard.protocols import CircuitProblem, EdgeScores, method
+
+from ._products import EdgeProducts
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from mechboard.ground_truth.cards import check_card
 from mechboard.hashing import sha256
 from mechboard.metrics.answers import logit_difference
 from mechboard.protocols import CircuitProblem, Instance, Task
-from mechboard.tasks.tokenizers import Encode, answer_id, load_tokenizer
+
+from .tokenizers import Encode, answer_id, load_tokenizer
 
 _KEYS = ("clean", "corrupt", "answer", "wrong")
 _BUFFER_BYTES = 256 * 2**20

@@ -10,7 +10,7 @@ import torch
 from mechboard.errors import UsageError
 from mechboard.graph import PromptPairs
 from mechboard.metrics.answers import logit_difference, logit_margin, probability_difference
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
 from mechboard.tasks.behaviours.examples import Example, as_pairs
 from mechboard.tasks.behaviours.greater_than import GreaterThan
 from mechboard.tasks.behaviours.indirect_object import IndirectObject

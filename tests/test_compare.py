@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from test_cli import bench  # noqa: F401
 
-from mechboard.compare import FAILING, UNCHANGED, Verdict, compare, nothing_compared
+from mechboard.comparison.compare import FAILING, UNCHANGED, Verdict, compare, nothing_compared
+from mechboard.comparison.wanted import Tolerance, full_name, parse_measures
 from mechboard.errors import UsageError
-from mechboard.measures import Tolerance, full_name, parse_measures
 from mechboard.records import ErrorRecord, MethodInfo
-from mechboard.store import read_record
+from mechboard.records.store import read_record
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 MINI = "agreement-simple-mini@v1/data-0/seed-0.json"

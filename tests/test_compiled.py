@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from mechboard.graph import Ablation, patch_each_edge, run_patched
+from mechboard.ground_truth.compiled.compiler import GAP
+from mechboard.ground_truth.compiled.language import Program, match
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import eap_ig
 from mechboard.metrics.circuit import evaluate_edges
-from mechboard.registry import Registry
-from mechboard.tasks.compiled.compiler import GAP
-from mechboard.tasks.compiled.language import Program, match
+from mechboard.plugins.registry import Registry
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith("compiled-")]
 INSTANCES = (0, 1, 2)

@@ -8,8 +8,8 @@ from test_cli import bench  # noqa: F401
 
 from mechboard.conformance import check_names, conformance_test, run_checks
 from mechboard.methods.eap import eap
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import EdgeScores, NoParameters, method
-from mechboard.registry import Registry
 
 test_eap_conforms = conformance_test("eap")
 

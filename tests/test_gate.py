@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_cli import bench  # noqa: F401
 
-from mechboard import gate
+from mechboard.comparison import gate
 from mechboard.errors import UsageError
 
 ROOT = Path(__file__).parent.parent

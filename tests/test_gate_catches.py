@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from eap_variants import VARIANTS
 
-from mechboard.compare import FAILING, compare
-from mechboard.measures import parse_measures
-from mechboard.store import read_record
+from mechboard.comparison.compare import FAILING, compare
+from mechboard.comparison.wanted import parse_measures
+from mechboard.records.store import read_record
 
 QUICK = "compiled-brackets,agreement-simple-mini"
 WRONG = [name for name in VARIANTS if name.startswith("wrong-")]

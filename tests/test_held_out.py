@@ -5,7 +5,7 @@ import torch
 
 from mechboard.ground_truth.mini import lexicon
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith(("compiled-", "trained-")) or "-mini" in name]
 MINI = [name for name in NAMES if name.endswith("-mini")]

@@ -12,14 +12,14 @@ import torch
 from test_runner import CALLS, FakeTask, Quiet, _returning, counted, drawn, run
 
 import mechboard
-from mechboard import closure, identity
-from mechboard.answer import pack, unpack
-from mechboard.closure import tree_hash
 from mechboard.errors import RecordError
 from mechboard.kinds.circuit import CircuitKind
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import EdgeScores, Instance, Truth
-from mechboard.registry import Registry
-from mechboard.store import Store, read_record
+from mechboard.records.answer import pack, unpack
+from mechboard.records.store import Store, read_record
+from mechboard.runs import closure, identity
+from mechboard.runs.closure import tree_hash
 from mechboard.tasks.own import own_task
 
 ROOT = Path(mechboard.__file__).resolve().parent.parent
@@ -73,8 +73,8 @@ SOLUTION = [
     ("eap", "compiled-fraction", "bench/graph/ablation.py"),
     ("eap", "compiled-fraction", "bench/metrics/answers.py"),
     ("eap", "compiled-fraction", "tasks/compiled/fraction.py"),
-    ("eap", "compiled-fraction", "tasks/compiled/compiler.py"),
-    ("eap", "compiled-fraction", "tasks/compiled/task.py"),
+    ("eap", "compiled-fraction", "ground_truth/compiled/compiler.py"),
+    ("eap", "compiled-fraction", "tasks/compiled/compiled_task.py"),
     ("eap", "trained-ioi", "bench/metrics/answers.py"),
     ("eap", "trained-ioi", "ground_truth/trained/behaviours.py"),
     ("eap", "trained-ioi", "tasks/trained/ioi.py"),
@@ -114,8 +114,8 @@ def test_changed_code_of_a_measure_changes_the_evaluation_and_no_answer(edited, 
 
 @pytest.mark.parametrize(
     "file",
-    ["methods/eap_ig.py", "tasks/compiled/reverse.py", "tasks/mini/ioi.py", "bench/runner.py", "bench/cli/run.py",
-     "bench/records.py", "bench/store.py", "leaderboard/board.py", "bench/__init__.py"],
+    ["methods/eap_ig.py", "tasks/compiled/reverse.py", "tasks/mini/ioi.py", "bench/runs/runner.py", "bench/cli/run.py",
+     "bench/records/record.py", "bench/records/store.py", "leaderboard/board.py", "bench/__init__.py"],
 )  # fmt: skip
 def test_changed_code_that_an_answer_does_not_rest_on_leaves_it(edited, file):
     before = {task: _ids(task) for task in ("compiled-fraction", "trained-ioi")}

@@ -14,9 +14,9 @@ from test_cli import bench  # noqa: F401
 import mechboard.kinds as kinds
 from mechboard.contract.kind import Adapter
 from mechboard.errors import InvalidSolution, SelectionError
-from mechboard.plan import make_plan
-from mechboard.registry import Registry
-from mechboard.selection import label, slug
+from mechboard.plugins.registry import Registry
+from mechboard.runs.plan import make_plan
+from mechboard.runs.selection import label, slug
 
 HERE = Path(__file__).parent / "data" / "toy-kind"
 METADATA = """[mechboard.kinds]
@@ -107,7 +107,7 @@ def test_a_solution_that_its_kind_refuses_is_invalid_and_the_adapted_ones_are_ch
 
 
 def test_an_adapted_run_is_no_native_one_by_label_path_and_identity(toy):
-    from mechboard.identity import solution_id
+    from mechboard.runs.identity import solution_id
 
     eap = Registry().load("method", "eap")
     adapter = toy.number.adapters[0]

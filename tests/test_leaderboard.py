@@ -21,7 +21,7 @@ from mechboard.leaderboard.site import build_site
 from mechboard.leaderboard.words import page_name, titled
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.records import Record
-from mechboard.store import Store
+from mechboard.records.store import Store
 
 EVIL = "<script>alert(1)</script>\"'&=1+1"
 SUITE = suite("ioi", "verbs-1", "verbs-2", apart=("unit",))

@@ -11,7 +11,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mechboard.contract.scores import Evaluation
 from mechboard.errors import PluginError, ScoringError, UsageError
-from mechboard.identity import scorer_id
 from mechboard.metrics.circuit import circuit_metrics, evaluate_edges, found_circuit
 from mechboard.metrics.correlation import rank_correlation
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
@@ -20,6 +19,7 @@ from mechboard.metrics.precision import precision
 from mechboard.metrics.ranking import ranking
 from mechboard.metrics.roc import roc
 from mechboard.protocols import Instance, Truth
+from mechboard.runs.identity import scorer_id
 
 
 @given(st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=3, max_size=60))

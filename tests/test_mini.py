@@ -18,7 +18,7 @@ from mechboard.ground_truth.mini import corpus, effects, grammar, lexicon, model
 from mechboard.ground_truth.mini.train import Training, next_token_loss
 from mechboard.ground_truth.mini.vocabulary import UNKNOWN, VOCABULARY, tokenizer
 from mechboard.methods.activation_patching import activation_patching
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
 from mechboard.tasks.tokenizers import load_tokenizer
 
 TASKS = [name for name in Registry().plugins("task") if name.endswith("-mini")]

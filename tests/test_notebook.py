@@ -18,12 +18,12 @@ from notebook_cells import fresh_main, run_cell
 from test_cli import bench  # noqa: F401
 
 import mechboard
-from mechboard import identity
 from mechboard.errors import PluginError, RecordError, SelectionError, StoreError, UsageError
 from mechboard.graph import Ablation, Graph
 from mechboard.metrics.answers import logit_difference
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import CircuitProblem, EdgeScores, Instance, NoParameters, Task, Truth, method
-from mechboard.registry import Registry
+from mechboard.runs import identity
 
 ROOT = Path(__file__).parent.parent
 CHEAP = "compiled-brackets"
@@ -236,7 +236,7 @@ def test_a_cell_that_fails_is_told_and_not_raised():
 
 
 def test_what_is_not_crossed_is_on_the_result(monkeypatch):
-    monkeypatch.setattr("mechboard.plan.locate", lambda asset: None)
+    monkeypatch.setattr("mechboard.runs.plan.locate", lambda asset: None)
     results = run([falling, replace(drawn, name="other", kinds=frozenset({"features"}))], [TINY, "pronoun-stories"])
     told = {(u.label, u.task): u.status for u in results.unplanned}
     assert told == {

@@ -120,8 +120,8 @@ def test_only_the_file_of_a_kind_knows_it_by_name():
 
 @pytest.mark.parametrize(
     "statement",
-    ["import mechboard.runner", "import mechboard.runner as r", "from mechboard import runner", "def f(): from ... import runner",
-     "from mechboard.runner import run", "from ...runner import run", "if x: import os, mechboard.runner"],
+    ["import mechboard.runs.runner", "import mechboard.runs.runner as r", "from mechboard import runner", "def f(): from ... import runner",
+     "from mechboard.runs.runner import run", "from ...runner import run", "if x: import os, mechboard.runs.runner"],
 )  # fmt: skip
 def test_no_way_to_write_an_import_goes_unseen(statement):
     assert [name for name in imported(statement, "mechboard.tasks.mini") if name.startswith("runner")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mechboard.scaffold import write_method_package, write_task_package
+from mechboard.plugins.scaffold import write_method_package, write_task_package
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WRITE = {"edge-bound": write_method_package, "plural-subject": write_task_package}

@@ -9,7 +9,7 @@ from pathlib import Path
 from test_cli import bench  # noqa: F401
 
 import mechboard.cli as cli
-from mechboard.store import Store
+from mechboard.records.store import Store
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

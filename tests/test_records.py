@@ -10,7 +10,7 @@ from mechboard.leaderboard.board import Board
 from mechboard.leaderboard.downloads import to_csv, to_json
 from mechboard.protocols import Suite
 from mechboard.records import Cell, Record, parse
-from mechboard.store import Store, read_record
+from mechboard.records.store import Store, read_record
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 PATH = Path("eap-ig") / "compiled-redundant@v1" / "data-0" / "seed-0.json"

@@ -6,8 +6,8 @@ import pytest
 from test_cli import bench  # noqa: F401
 
 from mechboard.errors import RecordError
-from mechboard.registry import Registry
-from mechboard.store import Store
+from mechboard.plugins.registry import Registry
+from mechboard.records.store import Store
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 TOLERANCE = 0.02

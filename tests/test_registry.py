@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-import mechboard.registry as registry_module
+import mechboard.plugins.registry as registry_module
 from mechboard.errors import PluginError, SelectionError, UsageError
-from mechboard.registry import Plugin, Registry
-from mechboard.selection import select
+from mechboard.plugins.registry import Plugin, Registry
+from mechboard.runs.selection import select
 
 ROOT = Path(__file__).parent.parent
 NOT_A_TASK = {"__init__", "suites", "own", "tokenizers", "task", "language", "compiler", "truth", "llama2c"}
@@ -75,7 +75,7 @@ def test_a_name_that_two_distributions_claim_names_both(monkeypatch):
 
 def test_a_plugin_of_the_wrong_type_or_name_is_refused(monkeypatch):
     registry = _with(
-        monkeypatch, ("digest", "mechboard.identity:digest", "x"), ("eep", "mechboard.methods.eap:eap", "x")
+        monkeypatch, ("digest", "mechboard.runs.identity:digest", "x"), ("eep", "mechboard.methods.eap:eap", "x")
     )
     with pytest.raises(PluginError, match="is a function; valid: an object that follows mechboard.protocols.Method"):
         registry.load("method", "digest")

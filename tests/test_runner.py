@@ -10,14 +10,14 @@ import pytest
 import torch
 from models import random_problem
 
-import mechboard.identity as identity
+import mechboard.runs.identity as identity
 from mechboard.errors import RecordError, StoreError
 from mechboard.files import write_atomically
 from mechboard.kinds.circuit import circuit
-from mechboard.plan import make_plan
 from mechboard.protocols import EdgeScores, Instance, NoParameters, Task, Truth, method
-from mechboard.runner import Runner
-from mechboard.store import Store, read_record
+from mechboard.records.store import Store, read_record
+from mechboard.runs.plan import make_plan
+from mechboard.runs.runner import Runner
 from mechboard.workers.inline import Inline
 
 

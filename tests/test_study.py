@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mechboard.records import Record
-from mechboard.store import Store
+from mechboard.records.store import Store
 
 ROOT = Path(__file__).parent.parent
 _SPEC = importlib.util.spec_from_file_location("embedded_study", ROOT / "benchmarks" / "embedded_study.py")

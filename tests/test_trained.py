@@ -11,13 +11,13 @@ from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
 from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
-from mechboard.identity import evaluation_id
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import eap_ig
 from mechboard.metrics.correlation import correlation
 from mechboard.metrics.roc import roc
-from mechboard.registry import Registry
+from mechboard.plugins.registry import Registry
+from mechboard.runs.identity import evaluation_id
 from mechboard.tasks.own import own_task
 
 NAMES = [name for name in Registry().plugins("task") if name.startswith("trained-")]

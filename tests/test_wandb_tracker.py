@@ -10,9 +10,9 @@ from test_board import record
 from test_cli import CHEAP, bench  # noqa: F401
 from test_runner import Quiet, counted, drawn, run
 
-from mechboard.runner import Outcome, Runner
-from mechboard.store import Store
-from mechboard.wandb_tracker import WandbTracker
+from mechboard.records.store import Store
+from mechboard.runs.runner import Outcome, Runner
+from mechboard.runs.wandb_tracker import WandbTracker
 from mechboard.workers.inline import Inline
 
 wandb = pytest.importorskip("wandb")
@@ -83,7 +83,7 @@ def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monke
 def _run_with_tracker(tmp_path, methods):
     from test_runner import FakeTask
 
-    from mechboard.plan import make_plan
+    from mechboard.runs.plan import make_plan
 
     warnings, store = [], Store(tmp_path)
     tracker = WandbTracker("offline", store, warnings.append)

@@ -9,8 +9,8 @@ from importlib import import_module
 
 import click
 
-from mechboard import __version__
-from mechboard.errors import BenchError, EnvironmentFault
+from .. import __version__
+from ..errors import BenchError, EnvironmentFault
 
 OK, REGRESSION, USAGE, SOME_FAILED, NOTHING, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 EXIT_CODES = {

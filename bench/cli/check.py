@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import DURATION, json_option, open_registry, plugin_option
-from mechboard.errors import SelectionError, unknown
-from mechboard.registry import Registry
-from mechboard.selection import select
+from .. import cli
+from ..errors import SelectionError, unknown
+from ..plugins.registry import Registry
+from ..runs.selection import select
+from .options import DURATION, json_option, open_registry, plugin_option
 
 _CHECKED = ("method", "task")
 
@@ -28,8 +28,8 @@ def command(name: str, timeout: float, inline: bool, plugins: tuple[Path, ...], 
 
     `method:NAME` and `task:NAME` say which is meant.
     """
-    from mechboard.conformance import check_names, run_checks
-    from mechboard.workers.checks import checks_elsewhere
+    from ..conformance import check_names, run_checks
+    from ..workers.checks import checks_elsewhere
 
     registry = open_registry(plugins, inline=inline)
     chosen = _chosen(name, registry)

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from mechboard.cli.comparison import comparison_options, conclude, wanted_measures
-from mechboard.compare import Verdict, compare, unreadable
-from mechboard.errors import RecordError
-from mechboard.measures import check_names
-from mechboard.records import Record
-from mechboard.store import Store, read_record
+from ..comparison.compare import Verdict, compare, unreadable
+from ..comparison.wanted import check_names
+from ..errors import RecordError
+from ..records import Record
+from ..records.store import Store, read_record
+from .comparison import comparison_options, conclude, wanted_measures
 
 _EXAMPLES = """\b
 Examples:

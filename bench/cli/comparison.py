@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import json_option
-from mechboard.compare import FAILING, Verdict, Word, nothing_compared
-from mechboard.errors import UsageError
-from mechboard.measures import DEFAULT_MEASURES, DEFAULT_TOLERANCE, Wanted, parse_measures
-from mechboard.report import FORMATS, render
+from .. import cli
+from ..comparison.compare import FAILING, Verdict, Word, nothing_compared
+from ..comparison.verdicts import FORMATS, render
+from ..comparison.wanted import DEFAULT_MEASURES, DEFAULT_TOLERANCE, Wanted, parse_measures
+from ..errors import UsageError
+from .options import json_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 

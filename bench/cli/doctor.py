@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import json_option, results_option
-from mechboard.errors import BenchError
-from mechboard.kinds import GROUP as KINDS
-from mechboard.kinds import kind
-from mechboard.registry import GROUPS, Registry
+from .. import cli
+from ..errors import BenchError
+from ..kinds import GROUP as KINDS
+from ..kinds import kind
+from ..plugins.registry import GROUPS, Registry
+from .options import json_option, results_option
 
 _REQUIRED = ("torch", "transformer-lens", "transformers", "safetensors", "scikit-learn", "pandas")
 _OPTIONAL = {"sae-lens": "features", "detoxify": "toxicity", "wandb": "wandb"}
@@ -69,7 +69,7 @@ def _device() -> list[tuple[str, str, str]]:
 
 
 def _folder(results: Path | None) -> tuple[str, str, str]:
-    from mechboard.store import Store, default_results
+    from ..records.store import Store, default_results
 
     store = Store(results or default_results())
     if not store.root.exists():

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from mechboard.cli.comparison import comparison_options, conclude, wanted_measures
-from mechboard.compare import compare
-from mechboard.gate import run_both
-from mechboard.measures import check_names
-from mechboard.store import default_results
-from mechboard.trees import Repository
+from ..comparison.compare import compare
+from ..comparison.gate import run_both
+from ..comparison.trees import Repository
+from ..comparison.wanted import check_names
+from ..records.store import default_results
+from .comparison import comparison_options, conclude, wanted_measures
 
 _EXAMPLES = """\b
 Examples:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import results_option
-from mechboard.contract.task import Suite
-from mechboard.errors import RecordError, UsageError
-from mechboard.registry import Registry
+from .. import cli
+from ..contract.task import Suite
+from ..errors import RecordError, UsageError
+from ..plugins.registry import Registry
+from .options import results_option
 
 
 @click.group("leaderboard")
@@ -24,7 +24,8 @@ def command() -> None:
 def _build(results: Path | None, out: Path | None, suites: tuple[str, ...]) -> tuple[Path, int]:
     """Write the site; returns its folder and the number of records, 0 (said on standard error) if there are none."""
     from mechboard.leaderboard.site import build_site
-    from mechboard.store import Store, default_results
+
+    from ..records.store import Store, default_results
 
     store = Store(results or default_results())
     records, unreadable = [], []

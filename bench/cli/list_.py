@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from mechboard.cli.options import json_option, plugin_option
-from mechboard.errors import PluginError
-from mechboard.registry import GROUPS, Registry
+from ..errors import PluginError
+from ..plugins.registry import GROUPS, Registry
+from .options import json_option, plugin_option
 
 _SECTIONS = {"methods": "method", "tasks": "task", "suites": "suite"}
 _COLUMNS = {

@@ -19,7 +19,7 @@ def command() -> None:
 @_into
 def method(name: str, into: Path) -> None:
     """Write a package with a working method NAME, its registration and a test."""
-    from mechboard.scaffold import write_method_package
+    from ..plugins.scaffold import write_method_package
 
     _say_next(write_method_package(name, into), name, f"bench run --method {name} --task all")
 
@@ -29,7 +29,7 @@ def method(name: str, into: Path) -> None:
 @_into
 def task(name: str, into: Path) -> None:
     """Write a package with a working task NAME, its registration and a test."""
-    from mechboard.scaffold import write_task_package
+    from ..plugins.scaffold import write_task_package
 
     _say_next(write_task_package(name, into), name, f"bench run --method all --task {name}")
 

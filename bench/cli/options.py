@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mechboard.registry import Registry
+from ..plugins.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +44,7 @@ def open_registry(plugins: tuple[Path, ...], *, inline: bool) -> Registry:
         PluginError: a file ends or hangs the process that imports it.
     """
     if plugins and not inline and hasattr(os, "fork"):
-        from mechboard.workers.server import probe
+        from ..workers.server import probe
 
         for path in plugins:
             if path.is_file():

@@ -23,10 +23,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mechboard.cli.estimate import TimeLeft, duration
-from mechboard.plan import Plan, PlannedCell
-from mechboard.records import Record
-from mechboard.runner import Observer, Outcome
+from ..records import Record
+from ..runs.plan import Plan, PlannedCell
+from ..runs.runner import Observer, Outcome
+from .estimate import TimeLeft, duration
 
 Mode = Literal["auto", "live", "plain", "quiet", "jsonl"]
 _STYLES = {"done": "green", "cached": "dim", "rescored": "cyan"}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from mechboard.errors import PluginError, unknown
-from mechboard.registry import Registry
+from ..errors import PluginError, unknown
+from ..plugins.registry import Registry
 
 
 @click.command("pull")
 @click.argument("name")
 def command(name: str) -> None:
     """Fetch the assets of task NAME (or the asset NAME) into the cache and lock their content."""
-    from mechboard.assets import Asset, locate, pull
+    from ..assets import Asset, locate, pull
 
     registry, wanted, known = Registry(), [], set()
     for task_name in registry.plugins("task"):

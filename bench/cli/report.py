@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mechboard.headlines import grid
+from ..records.headlines import grid
 
 if TYPE_CHECKING:
-    from mechboard.plan import Plan
-    from mechboard.records import Record
-    from mechboard.runner import Outcome
-    from mechboard.store import Store
+    from ..records import Record
+    from ..records.store import Store
+    from ..runs.plan import Plan
+    from ..runs.runner import Outcome
 
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:

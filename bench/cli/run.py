@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
-from mechboard.errors import UsageError
-from mechboard.reference import Reference
-from mechboard.registry import Registry
-from mechboard.selection import parse_parameters
-from mechboard.session import Find, Session, Settings, in_order, pick
+from .. import cli
+from ..errors import UsageError
+from ..plugins.registry import Registry
+from ..reference import Reference
+from ..runs.selection import parse_parameters
+from ..runs.session import Find, Session, Settings, in_order, pick
+from .options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
 
 if TYPE_CHECKING:
-    from mechboard.cli.progress import Mode
-    from mechboard.contract.task import Task
-    from mechboard.plan import Plan
-    from mechboard.runner import Observer, Outcome
-    from mechboard.store import Store
-    from mechboard.wandb_tracker import Mode as WandbMode
+    from ..contract.task import Task
+    from ..records.store import Store
+    from ..runs.plan import Plan
+    from ..runs.runner import Observer, Outcome
+    from ..runs.wandb_tracker import Mode as WandbMode
+    from .progress import Mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def command(**given: Any) -> int:
         tasks, find = _own_task(registry, own)
     else:
         tasks, find = pick(registry, "task", flags.task or "", notices), registry.reference
-    from mechboard.plan import make_plan
+    from ..runs.plan import make_plan
 
     passed = parse_parameters(flags.parameters, {m.name: m for m in methods})
     plan = make_plan(methods, tasks, passed=passed, seeds=flags.seeds, data_seeds=flags.data_seeds)
@@ -150,8 +150,8 @@ def _own_task(registry: Registry, own: tuple[Path, Path]) -> tuple[list[Task], F
 
 
 def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
-    from mechboard.cli import report
-    from mechboard.store import Store, default_results
+    from ..records.store import Store, default_results
+    from . import report
 
     for unplanned in plan.unplanned:
         if unplanned.status == "skipped" or "all" not in (flags.task, flags.method):
@@ -180,8 +180,8 @@ def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
 
 def _outcomes(plan: Plan, session: Session, store: Store, flags: Flags) -> list[Outcome]:
     """Run the plan; outcomes in its order."""
-    from mechboard.cli.progress import make_progress
-    from mechboard.wandb_tracker import WandbTracker
+    from ..runs.wandb_tracker import WandbTracker
+    from .progress import make_progress
 
     with make_progress(flags.progress, plan, jobs=flags.jobs) as progress:
         observers: list[Observer] = [progress]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mechboard.cli.options import plugin_option, results_option
-from mechboard.errors import RecordError, UsageError, unknown
-from mechboard.registry import Registry
+from ..errors import RecordError, UsageError, unknown
+from ..plugins.registry import Registry
+from .options import plugin_option, results_option
 
 if TYPE_CHECKING:
-    from mechboard.contract.scores import Exhibit
-    from mechboard.records import Record
+    from ..contract.scores import Exhibit
+    from ..records import Record
 
 
 @click.command("show")
@@ -34,7 +34,7 @@ def command(name: str, top: int | None, export: str | None, results: Path | None
     """A method, a task, or a record (a path, or METHOD/TASK@vN/data-M/seed-N in the results folder)."""
     path = _record_path(name, results)
     if path is not None:
-        from mechboard.store import read_record
+        from ..records.store import read_record
 
         _show_record(read_record(path), path, top, export)
         return
@@ -49,7 +49,7 @@ def command(name: str, top: int | None, export: str | None, results: Path | None
 
 
 def _record_path(name: str, results: Path | None) -> Path | None:
-    from mechboard.store import default_results
+    from ..records.store import default_results
 
     for path in (Path(name), (results or default_results()) / f"{name}.json", (results or default_results()) / name):
         if path.is_file():
@@ -100,8 +100,8 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
 
 def _solution(record: Record, path: Path) -> Any:
     """What the method answered, from the file beside its record."""
-    from mechboard.answer import unpack
-    from mechboard.kinds import kind
+    from ..kinds import kind
+    from ..records.answer import unpack
 
     beside = path.with_suffix(".safetensors")
     if not beside.is_file():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from mechboard import cli
-from mechboard.cli.options import json_option, results_option
+from .. import cli
+from .options import json_option, results_option
 
 
 @click.command("status")
@@ -17,9 +17,9 @@ from mechboard.cli.options import json_option, results_option
 @json_option
 def command(results: Path | None, as_json: bool) -> int:
     """Every cell that was planned or has a record, with its status."""
-    from mechboard.errors import RecordError
-    from mechboard.manifest import planned_cells
-    from mechboard.store import Store, default_results
+    from ..errors import RecordError
+    from ..records.store import Store, default_results
+    from ..runs.manifest import planned_cells
 
     store = Store(results or default_results())
     rows: dict[Path, tuple[str, str]] = {}

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from mechboard.conformance import methods, tasks
-from mechboard.conformance.results import CheckFailed, NotAsked, Result
-from mechboard.contract.method import Method
-from mechboard.contract.task import Task
-from mechboard.registry import Registry
+from ..contract.method import Method
+from ..contract.task import Task
+from ..plugins.registry import Registry
+from . import methods, tasks
+from .results import CheckFailed, NotAsked, Result
 
 __all__ = [
     "CheckFailed", "NotAsked", "Result", "check_names", "checks", "conformance_test", "run_checks", "task_conformance_test",

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from mechboard.conformance.methods import Trial, Trials
-from mechboard.conformance.results import CheckFailed
-from mechboard.errors import InvalidSolution
-from mechboard.graph import Graph
-from mechboard.metrics.roc import roc
+from ..errors import InvalidSolution
+from ..graph import Graph
+from ..metrics.roc import roc
+from .methods import Trial, Trials
+from .results import CheckFailed
 
 _ROUNDING = 1e-4
 _BETTER_THAN_CHANCE = 0.6

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.conformance.results import CheckFailed, NotAsked
-from mechboard.conformance.tasks import TaskTrial, TaskTrials
-from mechboard.graph import PromptPairs, metric_values, patch_each_edge
-from mechboard.graph.problem import CircuitProblem, EdgeScores, Truth
-from mechboard.metrics.correlation import correlation
-from mechboard.metrics.roc import roc
+from ..graph import PromptPairs, metric_values, patch_each_edge
+from ..graph.problem import CircuitProblem, EdgeScores, Truth
+from ..metrics.correlation import correlation
+from ..metrics.roc import roc
+from .results import CheckFailed, NotAsked
+from .tasks import TaskTrial, TaskTrials
 
 _EXACT = "activation-patching"
 _DRAWS, _STANDARD_ERRORS = 200, 4.0

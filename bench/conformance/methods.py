@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from mechboard.conformance.results import CheckFailed, Result, outcome
-from mechboard.contract.kind import Kind
-from mechboard.contract.method import Method
-from mechboard.contract.task import Task
-from mechboard.errors import InvalidSolution
-from mechboard.kinds import kind
-from mechboard.reference import Reference
-from mechboard.registry import Registry
-from mechboard.workers.cell import fingerprint
+from ..contract.kind import Kind
+from ..contract.method import Method
+from ..contract.task import Task
+from ..errors import InvalidSolution
+from ..kinds import kind
+from ..plugins.registry import Registry
+from ..reference import Reference
+from ..workers.cell import fingerprint
+from .results import CheckFailed, Result, outcome
 
 _SLOW_SECONDS = 60.0
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from mechboard import identity
-from mechboard.conformance.results import CheckFailed, NotAsked, Result, outcome
-from mechboard.contract.scores import Evaluation
-from mechboard.contract.task import Instance, Task
-from mechboard.kinds import kind
-from mechboard.reference import Reference
-from mechboard.workers.cell import fingerprint
+from ..contract.scores import Evaluation
+from ..contract.task import Instance, Task
+from ..kinds import kind
+from ..reference import Reference
+from ..runs import identity
+from ..workers.cell import fingerprint
+from .results import CheckFailed, NotAsked, Result, outcome
 
 _SLOW_SECONDS = 60.0
 _ROUNDING = 1e-6

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from mechboard.contract.method import Method
-from mechboard.contract.task import Instance, Task
+from .method import Method
+from .task import Instance, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from mechboard.contract.measures import Definitions
-    from mechboard.contract.scores import Evaluation, Exhibit, Fact, TruthInfo
+    from .measures import Definitions
+    from .scores import Evaluation, Exhibit, Fact, TruthInfo
 
 
 class AnyProblem(Protocol):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from mechboard.contract.scores import Direction, Measure
-from mechboard.errors import ScoringError
+from ..errors import ScoringError
+from .scores import Direction, Measure
 
 _ROUNDING = 1e-9
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mechboard.errors import PluginError
+from ..errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Generator

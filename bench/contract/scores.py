@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from mechboard.errors import PluginError, UsageError
-from mechboard.reference import Reference
+from ..errors import PluginError, UsageError
+from ..reference import Reference
 
 Direction = Literal["higher", "lower"]
 

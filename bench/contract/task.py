@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mechboard.contract.method import NAME
-from mechboard.errors import PluginError
+from ..errors import PluginError
+from .method import NAME
 
 if TYPE_CHECKING:
-    from mechboard.assets import Asset
+    from ..assets import Asset
 
 TIERS = ("embedded", "paper")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from math import log
 
-from mechboard.contract.scores import Curve
+from ..contract.scores import Curve
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 460, 320, 48, 44, 12, 26
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "1 4", "5 5", "10 2 2 2")

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.errors import UsageError
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.pairs import PromptPairs
-from mechboard.graph.trace import new_outputs, record_outputs
+from ..errors import UsageError
+from .decoder import Decoder
+from .pairs import PromptPairs
+from .trace import new_outputs, record_outputs
 
 __all__ = ["Ablation", "AblationKind"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mechboard.graph.config import Norm
-from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
+from .config import Norm
+from .weights import DecoderWeights, LayerWeights, NormWeights
 
 __all__ = ["ARCHITECTURES", "Architecture"]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mechboard.graph.cost import Cost, current
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.export import to_huggingface
+from .cost import Cost, current
+from .decoder import Decoder
+from .export import to_huggingface
 
 __all__ = ["to_bridge"]
 

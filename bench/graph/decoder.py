@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechboard.errors import UsageError
-from mechboard.graph.config import DecoderConfig
-from mechboard.graph.cost import count
-from mechboard.graph.graph import Graph
-from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
-from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
+from ..errors import UsageError
+from .config import DecoderConfig
+from .cost import count
+from .graph import Graph
+from .layers import Normalised, activate, apply_gain, attend, normalise
+from .weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
 
 __all__ = ["Decoder"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mechboard.errors import ModelError
-from mechboard.graph.architectures import ARCHITECTURES
-from mechboard.graph.config import DecoderConfig
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.weights import DecoderWeights, LayerWeights
+from ..errors import ModelError
+from .architectures import ARCHITECTURES
+from .config import DecoderConfig
+from .decoder import Decoder
+from .weights import DecoderWeights, LayerWeights
 
 __all__ = ["to_huggingface"]
 

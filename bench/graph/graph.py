@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechboard.errors import UsageError
-from mechboard.graph.config import DecoderConfig
+from ..errors import UsageError
+from .config import DecoderConfig
 
 __all__ = ["Graph", "Level"]
 

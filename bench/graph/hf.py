@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from mechboard.errors import ModelError
-from mechboard.graph.architectures import ARCHITECTURES
-from mechboard.graph.config import Activation
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.weights import config_for
+from ..errors import ModelError
+from .architectures import ARCHITECTURES
+from .config import Activation
+from .decoder import Decoder
+from .weights import config_for
 
 __all__ = ["from_huggingface", "load_checkpoint"]
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.config import Activation, DecoderConfig, Norm
-from mechboard.graph.weights import NormWeights
+from .config import Activation, DecoderConfig, Norm
+from .weights import NormWeights
 
 
 class Normalised(NamedTuple):

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.pairs import Metric, PromptPairs
+from .decoder import Decoder
+from .pairs import Metric, PromptPairs
 
 __all__ = ["metric_gradient", "metric_values"]
 

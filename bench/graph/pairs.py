@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechboard.errors import UsageError
+from ..errors import UsageError
 
 __all__ = ["CheckedMetric", "Metric", "PromptPairs"]
 

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mechboard.graph.cost import count
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
-from mechboard.graph.layers import apply_gain
-from mechboard.graph.trace import new_outputs, record_outputs
+from .cost import count
+from .decoder import Decoder
+from .graph import Graph
+from .layers import apply_gain
+from .trace import new_outputs, record_outputs
 
 __all__ = ["patch_each_edge", "run_patched"]
 

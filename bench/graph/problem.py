@@ -9,10 +9,10 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.graph.ablation import Ablation
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
-from mechboard.graph.pairs import CheckedMetric, Metric, PromptPairs
+from .ablation import Ablation
+from .decoder import Decoder
+from .graph import Graph
+from .pairs import CheckedMetric, Metric, PromptPairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class CircuitProblem:
 
     def bridge(self) -> Any:
         """The same weights as a TransformerLens `TransformerBridge`, for methods written with hooks; its passes count."""
-        from mechboard.graph.bridge import to_bridge
+        from .bridge import to_bridge
 
         return to_bridge(self.model)
 

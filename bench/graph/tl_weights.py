@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from mechboard.errors import ModelError
-from mechboard.graph.config import Activation, Norm
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, config_for
+from ..errors import ModelError
+from .config import Activation, Norm
+from .decoder import Decoder
+from .weights import DecoderWeights, LayerWeights, NormWeights, config_for
 
 __all__ = ["from_transformer_lens"]
 

@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.cost import count
-from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
-from mechboard.graph.layers import Normalised, apply_gain, normalise_backward
-from mechboard.graph.weights import NormWeights
+from .cost import count
+from .decoder import Decoder
+from .graph import Graph
+from .layers import Normalised, apply_gain, normalise_backward
+from .weights import NormWeights
 
 
 @dataclass

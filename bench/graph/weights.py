@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.config import Activation, DecoderConfig, Norm
+from .config import Activation, DecoderConfig, Norm
 
 _T = TypeVar("_T", "LayerWeights", "DecoderWeights", "NormWeights")
 

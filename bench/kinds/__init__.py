@@ -6,8 +6,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from mechboard.contract.kind import Kind
-from mechboard.errors import PluginError, unknown
+from ..contract.kind import Kind
+from ..errors import PluginError, unknown
 
 GROUP = "mechboard.kinds"
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mechboard.contract.kind import Kind
-from mechboard.contract.scores import Evaluation, Exhibit, Fact, Part, TruthInfo
-from mechboard.errors import InvalidSolution, Unsupported
-from mechboard.metrics.measures import DEFINITIONS
+from ..contract.kind import Kind
+from ..contract.scores import Evaluation, Exhibit, Fact, Part, TruthInfo
+from ..errors import InvalidSolution, Unsupported
+from ..metrics.measures import DEFINITIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mechboard.contract.task import Instance, Task
-    from mechboard.graph import Graph
-    from mechboard.graph.problem import CircuitProblem, EdgeScores
+    from ..contract.task import Instance, Task
+    from ..graph import Graph
+    from ..graph.problem import CircuitProblem, EdgeScores
 
 # Nobody's graph is larger, and a page draws every node.
 Nodes = Annotated[int, Field(ge=1, le=1000)]
@@ -39,7 +39,7 @@ class GraphInfo(Part):
 
     def rebuild(self) -> Graph:
         """The graph itself."""
-        from mechboard.graph import Graph
+        from ..graph import Graph
 
         return Graph(**self.model_dump())
 
@@ -86,7 +86,7 @@ class Circuit(Exhibit):
 
     def strongest(self, solution: EdgeScores, top: int) -> Circuit:
         """The `top` strongest edges of all."""
-        from mechboard.metrics.circuit import strongest_edges
+        from ..metrics.circuit import strongest_edges
 
         graph = self.graph.rebuild()
         if len(solution.scores) != graph.n_edges:
@@ -129,7 +129,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
         """
         import torch
 
-        from mechboard.graph.problem import EdgeScores
+        from ..graph.problem import EdgeScores
 
         n_edges = problem.graph.n_edges
         wanted = f"valid: mechboard.protocols.EdgeScores with one finite score or NaN per edge ({n_edges})"
@@ -155,7 +155,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
 
     def unpack(self, tensors: Mapping[str, Tensor]) -> EdgeScores:
         """The scores."""
-        from mechboard.graph.problem import EdgeScores
+        from ..graph.problem import EdgeScores
 
         return EdgeScores(tensors["scores"])
 
@@ -169,7 +169,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
 
     def score(self, task: Task, instance: Instance[CircuitProblem], solution: EdgeScores) -> Evaluation:
         """Every measure; the headline is AUC against the first truth, else CMD."""
-        from mechboard.metrics.circuit import evaluate_edges, found_circuit
+        from ..metrics.circuit import evaluate_edges, found_circuit
 
         problem, scores, truths = instance.problem, solution.scores, instance.truths
         evaluation = evaluate_edges(problem, scores, instance.held_out, truths, chance=task.chance)

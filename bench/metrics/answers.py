@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.graph.pairs import Metric, PromptPairs
+from ..graph.pairs import Metric, PromptPairs
 
 
 class AnswerIds(NamedTuple):

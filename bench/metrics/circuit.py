@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.contract.scores import Curve, Evaluation, Measure
-from mechboard.errors import PluginError
-from mechboard.graph import Graph, PromptPairs, metric_values, run_patched
-from mechboard.graph.problem import CircuitProblem, Truth
-from mechboard.metrics.detection import detection
-from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
-from mechboard.metrics.measures import TASK_STATES_CHANCE, measure
-from mechboard.metrics.ranking import ranking
+from ..contract.scores import Curve, Evaluation, Measure
+from ..errors import PluginError
+from ..graph import Graph, PromptPairs, metric_values, run_patched
+from ..graph.problem import CircuitProblem, Truth
+from .detection import detection
+from .faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
+from .measures import TASK_STATES_CHANCE, measure
+from .ranking import ranking
 
 _SHOWN_WITHOUT_TRUTH = 30
 _OF_FAITHFULNESS = ("cmd", "cmd-mib", "completeness", "cpr-clipped", "cpr")

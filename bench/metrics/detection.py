@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 from jaxtyping import Float
 from torch import Tensor
 
-from mechboard.contract.scores import Curve, Measure
-from mechboard.graph.problem import Truth
-from mechboard.metrics.correlation import correlation, rank_correlation
-from mechboard.metrics.measures import measure
-from mechboard.metrics.precision import precision
-from mechboard.metrics.roc import roc
+from ..contract.scores import Curve, Measure
+from ..graph.problem import Truth
+from .correlation import correlation, rank_correlation
+from .measures import measure
+from .precision import precision
+from .roc import roc
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mechboard.contract.measures import Definition, Definitions
+from ..contract.measures import Definition, Definitions
 
 _AUC = Definition(direction="higher", chance=0.5, oracle=1.0, lowest=0.0, highest=1.0)
 _PRECISION = Definition(direction="higher", chance_of="truth", oracle=1.0, lowest=0.0, highest=1.0)

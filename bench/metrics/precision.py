@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.metrics.steps import Steps, corners, walk
+from .steps import Steps, corners, walk
 
 
 @dataclass(frozen=True)

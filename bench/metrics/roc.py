@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.metrics.steps import corners, walk
+from .steps import corners, walk
 
 
 @dataclass(frozen=True)

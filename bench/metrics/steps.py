@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.errors import UsageError
-from mechboard.metrics.ranking import strength
+from ..errors import UsageError
+from .ranking import strength
 
 
 @dataclass(frozen=True)

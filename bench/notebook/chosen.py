@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mechboard.contract.method import Method
-from mechboard.contract.task import Suite, Task
-from mechboard.errors import PluginError, UsageError
-from mechboard.registry import Registry
-from mechboard.session import pick
+from ..contract.method import Method
+from ..contract.task import Suite, Task
+from ..errors import PluginError, UsageError
+from ..plugins.registry import Registry
+from ..runs.session import pick
 
 Given = str | Method | Task | Suite | Sequence[str | Method | Task | Suite]
 

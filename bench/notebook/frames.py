@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mechboard.contract.scores import Measure
-from mechboard.records import Record
+from ..contract.scores import Measure
+from ..records import Record
 
 if TYPE_CHECKING:
     from pandas import DataFrame

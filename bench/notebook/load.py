@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechboard.contract.task import Instance, Task
-from mechboard.errors import RecordError, StoreError, UsageError
-from mechboard.notebook.results import Results
-from mechboard.records import Record
-from mechboard.registry import Registry
-from mechboard.session import check_device
-from mechboard.store import Store, read_record
+from ..contract.task import Instance, Task
+from ..errors import RecordError, StoreError, UsageError
+from ..plugins.registry import Registry
+from ..records import Record
+from ..records.store import Store, read_record
+from ..runs.session import check_device
+from .results import Results
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -24,12 +24,12 @@ class Loaded(Instance[Any]):
     data_seed: int
 
     def __repr__(self) -> str:
-        from mechboard.notebook.views import instance_text
+        from .views import instance_text
 
         return instance_text(self)
 
     def _repr_html_(self) -> str:
-        from mechboard.notebook.views import instance_html
+        from .views import instance_html
 
         return instance_html(self)
 

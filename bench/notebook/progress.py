@@ -6,10 +6,10 @@ import sys
 import time
 from typing import Any
 
-from mechboard.cli.estimate import TimeLeft, duration
-from mechboard.cli.progress import Mode, Progress, Quiet, make_progress
-from mechboard.plan import Plan, PlannedCell
-from mechboard.runner import Outcome
+from ..cli.estimate import TimeLeft, duration
+from ..cli.progress import Mode, Progress, Quiet, make_progress
+from ..runs.plan import Plan, PlannedCell
+from ..runs.runner import Outcome
 
 __all__ = ["Mode", "watch"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
-from mechboard.errors import RecordError, unknown
-from mechboard.plan import Unplanned
-from mechboard.records import Record
+from ..errors import RecordError, unknown
+from ..records import Record
+from ..runs.plan import Unplanned
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -78,13 +78,13 @@ class Results(Sequence[Record]):
 
     def frame(self) -> DataFrame:
         """One row per cell and measure; a cell that failed has one row without a measure."""
-        from mechboard.notebook.frames import measures_frame
+        from .frames import measures_frame
 
         return measures_frame(self.records)
 
     def curves(self, name: str | None = None) -> DataFrame:
         """One row per point of a curve, of every curve or of those called `name`, such as `roc` or `faithfulness`."""
-        from mechboard.notebook.frames import curves_frame
+        from .frames import curves_frame
 
         return curves_frame(self.records, name)
 
@@ -93,12 +93,12 @@ class Results(Sequence[Record]):
         return replace(self, records=records, unplanned=(), unreadable=(), notes=())
 
     def __repr__(self) -> str:
-        from mechboard.notebook.views import results_text
+        from .views import results_text
 
         return results_text(self)
 
     def _repr_html_(self) -> str:
-        from mechboard.notebook.views import results_html
+        from .views import results_html
 
         return results_html(self)
 

@@ -13,19 +13,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mechboard.errors import UsageError
-from mechboard.notebook.chosen import Chosen, Given, chosen
-from mechboard.notebook.progress import watch
-from mechboard.notebook.results import Results
-from mechboard.plan import Plan, Unplanned, make_plan
-from mechboard.registry import Registry
-from mechboard.runner import Outcome
-from mechboard.selection import given_parameters
-from mechboard.session import Session, Settings, in_order
-from mechboard.store import Store
+from ..errors import UsageError
+from ..plugins.registry import Registry
+from ..records.store import Store
+from ..runs.plan import Plan, Unplanned, make_plan
+from ..runs.runner import Outcome
+from ..runs.selection import given_parameters
+from ..runs.session import Session, Settings, in_order
+from .chosen import Chosen, Given, chosen
+from .progress import watch
+from .results import Results
 
 if TYPE_CHECKING:
-    from mechboard.notebook.progress import Mode
+    from .progress import Mode
 
 
 def run(

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence, Sized
 from html import escape
 from typing import TYPE_CHECKING
 
-from mechboard.headlines import Entry, Grid, grid
-from mechboard.kinds import kind
-from mechboard.records import CostRecord, Record
+from ..kinds import kind
+from ..records import CostRecord, Record
+from ..records.headlines import Entry, Grid, grid
 
 if TYPE_CHECKING:
-    from mechboard.notebook.load import Loaded
-    from mechboard.notebook.results import Results
+    from .load import Loaded
+    from .results import Results
 
 _STYLE = """<style>
 .mechboard table{color:inherit;border-collapse:collapse;font-variant-numeric:tabular-nums;margin:4px 0}

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
-from mechboard.conformance import Result, checks
-from mechboard.reference import Reference
-from mechboard.workers.sandbox import die_with_parent, kill_tree
-from mechboard.workers.server import server
+from ..conformance import Result, checks
+from ..reference import Reference
+from .sandbox import die_with_parent, kill_tree
+from .server import server
 
 _START_SECONDS = 300.0
 

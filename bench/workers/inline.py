@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from mechboard.answer import Answer
-from mechboard.contract.task import Instance
-from mechboard.kinds import kind
-from mechboard.workers.cell import (
+from ..contract.task import Instance
+from ..kinds import kind
+from ..records.answer import Answer
+from .cell import (
     Answered,
     Assignment,
     Ended,

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
-from mechboard.answer import Answer, unpack
-from mechboard.errors import RecordError
-from mechboard.reference import Reference
-from mechboard.workers.cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed, stopped
-from mechboard.workers.sandbox import Limits
-from mechboard.workers.workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop
+from ..errors import RecordError
+from ..records.answer import Answer, unpack
+from ..reference import Reference
+from .cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed, stopped
+from .sandbox import Limits
+from .workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop
 
 # --timeout is for methods. What is not theirs gets this many seconds at least: loading, scoring, and for a workshop to
 # report a method that it killed.

@@ -15,8 +15,8 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
-from mechboard.errors import PluginError
-from mechboard.reference import import_file
+from ..errors import PluginError
+from ..reference import import_file
 
 _PRELOAD = ["mechboard.workers.preload"]
 _IMPORT_SECONDS = 120.0

@@ -23,14 +23,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mechboard.answer import pack
-from mechboard.contract.task import Instance, Task
-from mechboard.kinds import kind
-from mechboard.records import Provenance, Status
-from mechboard.reference import Reference
-from mechboard.workers.cell import FAILURE, Assignment, Failure, failure, score, solve, stopped
-from mechboard.workers.sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
-from mechboard.workers.server import server
+from ..contract.task import Instance, Task
+from ..kinds import kind
+from ..records import Provenance, Status
+from ..records.answer import pack
+from ..reference import Reference
+from .cell import FAILURE, Assignment, Failure, failure, score, solve, stopped
+from .sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
+from .server import server
 
 BEGUN, OPEN = "begun", "open"
 """What a workshop says first: that it is there, and that it holds its problem."""

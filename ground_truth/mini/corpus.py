@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechboard.ground_truth.mini.grammar import document
-from mechboard.ground_truth.mini.vocabulary import tokenizer
+from .grammar import document
+from .vocabulary import tokenizer
 
 SEED, LENGTH = 0, 64
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-from mechboard.ground_truth.mini import lexicon, templates
+from . import lexicon, templates
 
 Words = Mapping[str, tuple[str, ...]]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mechboard.graph import Decoder
 from mechboard.graph.hf import load_checkpoint
-from mechboard.ground_truth.cards import read_card
+
+from ..cards import read_card
 
 
 def folder() -> Path:

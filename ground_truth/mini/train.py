@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from mechboard.errors import UsageError
-from mechboard.ground_truth.mini.corpus import LENGTH, sequences
-from mechboard.ground_truth.mini.vocabulary import BOS, UNKNOWN, VOCABULARY, tokenizer
+
+from .corpus import LENGTH, sequences
+from .vocabulary import BOS, UNKNOWN, VOCABULARY, tokenizer
 
 STEPS, BATCH, RATE, WARMUP = 8000, 48, 3e-3, 200
 _EVERY = 100

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from mechboard.ground_truth.mini import lexicon, templates
+from . import lexicon, templates
 
 BOS, UNKNOWN = "<bos>", "<unk>"
 _PATTERN = r'"""|\d\d|[^\W\d]+|[^\w\s]'

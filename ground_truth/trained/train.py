@@ -26,9 +26,10 @@ from torch import Tensor
 
 from mechboard.graph import Graph
 from mechboard.graph.export import to_huggingface
-from mechboard.ground_truth.cards import hashes
-from mechboard.ground_truth.trained.behaviours import BEHAVIOURS, Batch, TrainedBehaviour
-from mechboard.ground_truth.trained.patched_model import PatchedTransformer
+
+from ..cards import hashes
+from .behaviours import BEHAVIOURS, Batch, TrainedBehaviour
+from .patched_model import PatchedTransformer
 
 _BATCH, _RATE, _WARMUP = 192, 2e-3, 100
 _CHECK = 2048

@@ -16,7 +16,8 @@ from random import Random
 from typing import Literal
 
 from mechboard.metrics.answers import AnswerMetric, logit_difference
-from mechboard.tasks.behaviours.examples import Example
+
+from .examples import Example
 
 Forms = tuple[str, str]
 """Singular and plural."""

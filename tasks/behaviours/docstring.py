@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from random import Random
 
 from mechboard.metrics.answers import AnswerMetric, logit_margin
-from mechboard.tasks.behaviours.examples import Example
+
+from .examples import Example
 
 _BEFORE, _MATCHING, _AFTER = 2, 3, 1
 _WORDS_ON_FUNCTION, _WORDS_ON_ARGUMENT = 3, 2

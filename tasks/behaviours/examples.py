@@ -12,7 +12,8 @@ import torch
 from mechboard.errors import UsageError
 from mechboard.graph import PromptPairs
 from mechboard.metrics.answers import AnswerIds, AnswerMetric
-from mechboard.tasks.tokenizers import Encode, answer_id
+
+from ..tokenizers import Encode, answer_id
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from random import Random
 
 from mechboard.metrics.answers import AnswerMetric, probability_difference
-from mechboard.tasks.behaviours.examples import Example
+
+from .examples import Example
 
 _CORRUPT = "01"
 _YEARS = tuple(f"{year:02d}" for year in range(100))

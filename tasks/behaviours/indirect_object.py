@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from random import Random
 
 from mechboard.metrics.answers import AnswerMetric, logit_difference
-from mechboard.tasks.behaviours.examples import Example
+
+from .examples import Example
 
 _ASKED = " {IO}"
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from random import Random
 
-from mechboard.tasks.compiled.language import Program, Values, match
-from mechboard.tasks.compiled.task import CompiledTask, Sample
+from mechboard.ground_truth.compiled.language import Program, Values, match
+
+from .compiled_task import CompiledTask, Sample
 
 DIGITS: Values = tuple("01234")
 ROLES: Values = tuple("ABC")

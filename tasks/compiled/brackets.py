@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from mechboard.tasks.compiled.language import NUMBER, Program
-from mechboard.tasks.compiled.task import CompiledTask, Sample
+from mechboard.ground_truth.compiled.language import NUMBER, Program
+
+from .compiled_task import CompiledTask, Sample
 
 BRACKETS = ("()", "[]")
 LENGTH = 13

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from mechboard.tasks.compiled.language import NUMBER, Program
-from mechboard.tasks.compiled.task import CompiledTask, Sample
+from mechboard.ground_truth.compiled.language import NUMBER, Program
+
+from .compiled_task import CompiledTask, Sample
 
 CLASSES = {"A": ("a1", "a2", "a3"), "B": ("b1", "b2", "b3"), "C": ("c1", "c2", "c3"), "D": ("d1", "d2", "d3")}
 CLASS_OF = {token: name for name, tokens in CLASSES.items() for token in tokens}

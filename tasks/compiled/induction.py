@@ -16,8 +16,9 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from mechboard.tasks.compiled.language import Match, Program, Values, Variable, match, part_of
-from mechboard.tasks.compiled.task import CompiledTask, Sample
+from mechboard.ground_truth.compiled.language import Match, Program, Values, Variable, match, part_of
+
+from .compiled_task import CompiledTask, Sample
 
 ATTRIBUTES: dict[str, Values] = {"letter": tuple("abc"), "shade": tuple("1234")}
 SYMBOLS = tuple("".join(parts) for parts in product(*ATTRIBUTES.values()))  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from mechboard.tasks.compiled.language import Program, match, part_of
-from mechboard.tasks.compiled.task import CompiledTask, Sample
+from mechboard.ground_truth.compiled.language import Program, match, part_of
+
+from .compiled_task import CompiledTask, Sample
 
 SYMBOLS = tuple("".join(parts) for parts in product("ab", "12", "+-"))
 LENGTH = 12

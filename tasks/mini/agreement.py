@@ -11,8 +11,9 @@ from functools import partial
 
 from mechboard.ground_truth.mini import lexicon, templates
 from mechboard.ground_truth.mini.lexicon import Split, plural
-from mechboard.tasks.behaviours.agreement import Agreement
-from mechboard.tasks.mini.task import MiniTask
+
+from ..behaviours.agreement import Agreement
+from .mini_task import MiniTask
 
 _CITATION = {
     "author": "Marks, Samuel and Rager, Can and Michaud, Eric J. and Belinkov, Yonatan and Bau, David and Mueller, Aaron",

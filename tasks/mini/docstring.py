@@ -11,8 +11,9 @@ from functools import partial
 
 from mechboard.ground_truth.mini import lexicon, templates
 from mechboard.ground_truth.mini.lexicon import Split, held_out
-from mechboard.tasks.behaviours.docstring import Docstring
-from mechboard.tasks.mini.task import MiniTask
+
+from ..behaviours.docstring import Docstring
+from .mini_task import MiniTask
 
 
 def _allowed(split: Split, last: str, following: str) -> bool:

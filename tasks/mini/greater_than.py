@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from mechboard.ground_truth.mini import lexicon, templates
 from mechboard.ground_truth.mini.lexicon import Split, held_out
-from mechboard.tasks.behaviours.greater_than import GreaterThan
-from mechboard.tasks.mini.task import MiniTask
+
+from ..behaviours.greater_than import GreaterThan
+from .mini_task import MiniTask
 
 
 def behaviour(split: Split) -> GreaterThan:

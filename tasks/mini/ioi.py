@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from mechboard.ground_truth.mini import lexicon, templates
 from mechboard.ground_truth.mini.lexicon import Split
-from mechboard.tasks.behaviours.indirect_object import IndirectObject
-from mechboard.tasks.mini.task import MiniTask
+
+from ..behaviours.indirect_object import IndirectObject
+from .mini_task import MiniTask
 
 
 def behaviour(split: Split) -> IndirectObject:

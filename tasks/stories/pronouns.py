@@ -23,9 +23,10 @@ from pathlib import Path
 from mechboard.assets import Asset, content_hashes, require
 from mechboard.errors import AssetError
 from mechboard.protocols import CircuitProblem, Instance, Task
-from mechboard.tasks.own import OwnTask, own_task
-from mechboard.tasks.stories import llama2c
-from mechboard.tasks.tokenizers import load_tokenizer
+
+from ..own import OwnTask, own_task
+from ..tokenizers import load_tokenizer
+from . import llama2c
 
 _CHECKPOINT, _TOKENIZER = "stories260K/stories260K.bin", "stories260K/tok512.model"
 # AutoTokenizer refuses this sentencepiece model or, if it is renamed, reads it with wrong ids.

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mechboard.ground_truth.trained.behaviours import GREATER_THAN, Batch
 from mechboard.metrics.answers import probability_difference
-from mechboard.tasks.trained.task import TrainedTask
+
+from .trained_task import TrainedTask
 
 _N_YEARS = 20
 

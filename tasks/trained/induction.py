@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mechboard.ground_truth.trained.behaviours import INDUCTION, Batch
 from mechboard.metrics.answers import logit_difference
-from mechboard.tasks.trained.task import TrainedTask
+
+from .trained_task import TrainedTask
 
 
 def corrupt(clean: Batch, generator: torch.Generator) -> Batch:

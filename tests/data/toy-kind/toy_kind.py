@@ -12,8 +12,8 @@ from mechboard.contract.measures import Definition, Definitions
 from mechboard.contract.scores import Evaluation, Exhibit, Fact, TruthInfo
 from mechboard.errors import InvalidSolution
 from mechboard.kinds.circuit import circuit
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import EdgeScores, Instance, NoParameters, Task, Unsupported, method
-from mechboard.registry import Registry
 
 CALLS = []
 

@@ -1,0 +1,1 @@
+"""Models compiled from programs: the language, the compiler, and the true edges that follow from both."""
