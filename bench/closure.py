@@ -135,14 +135,20 @@ def _belongs(name: str, siblings: frozenset[str] | Path) -> bool:
     if isinstance(siblings, frozenset):
         return top in siblings
     path = source_file(top)
-    return path is not None and siblings in path.parents
+    # An environment often lies in the folder of the project that it serves.
+    return path is not None and siblings in path.parents and "site-packages" not in path.parts
 
 
 def _siblings(root: str) -> frozenset[str] | Path:
-    """What else is a root's own: the top-level names of its distribution or, for a loose file, what lies beside it."""
+    """What else is a root's own: the top-level names of its distribution or, for a loose file, what lies beside it.
+
+    Beside a notebook lies what is in the working directory.
+    """
     top = root.partition(".")[0]
     if top == _OURS:
         return frozenset()
+    if top == "__main__" and source_file(top) is None:
+        return Path.cwd()
     owners = set(_distributions().get(top, ()))
     path = source_file(root)
     if owners or path is None:

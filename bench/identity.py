@@ -17,18 +17,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import textwrap
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from tokenize import TokenError
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from mechboard.closure import closure, source_file, tree_hash
+from mechboard.closure import closure, source_file
 from mechboard.contract.kind import Adapter
 from mechboard.contract.method import Method
 from mechboard.contract.task import Instance, Task
+from mechboard.interactive import in_session, named_by
 from mechboard.kinds import kind
 
 FORMULA = 3
@@ -115,13 +114,13 @@ def describe(value: Any, roots: set[str], *, leave_out: frozenset[str] = frozens
     if isinstance(value, FunctionType):
         return _function(value, roots)
     if isinstance(value, type):
-        return _name(value, roots)
+        return _class(value, roots)
     held = {
         name: describe(item, roots)
         for name, item in sorted(_state(value).items())
         if not name.startswith("_") and name not in leave_out
     }
-    return [_name(type(value), roots), held]
+    return [_class(type(value), roots), held]
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -131,20 +130,23 @@ def _state(value: Any) -> dict[str, Any]:
 
 
 def _function(function: FunctionType, roots: set[str]) -> Any:
-    """A function by its module's source and what it closes over; by its own source where there is no file."""
+    """A function by its module's source and what it closes over; by what it names where there is no file."""
     cells = [describe(_content(cell), roots) for cell in function.__closure__ or ()]
     if source_file(function.__module__) is not None:
         return [_name(function, roots), *cells]
-    try:
-        own = tree_hash(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, TokenError):
-        own = hashlib.sha256(repr(_code(function.__code__)).encode()).hexdigest()
-    return [function.__qualname__, own, *cells]
+    return [function.__qualname__, _in_session(function, roots), *cells]
 
 
-def _code(code: CodeType) -> Any:
-    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
-    return [code.co_code.hex(), code.co_names, constants]
+def _class(value: type, roots: set[str]) -> Any:
+    name = _name(value, roots)
+    return [name, _in_session(value, roots)] if in_session(value.__module__) else name
+
+
+def _in_session(code: FunctionType | type, roots: set[str]) -> Any:
+    """What code without a file rests on; modules among it are added to `roots`."""
+    found = named_by(code)
+    roots |= found.modules
+    return [sorted(found.source), describe(found.values, roots)]
 
 
 def _content(cell: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +13,17 @@ from pydantic import ValidationError
 from mechboard.errors import RecordError
 from mechboard.files import write_atomically
 from mechboard.plan import Plan
+from mechboard.provenance import typed
 from mechboard.records import Cell
 from mechboard.store import RUNS, Store
 
 
-def write_manifest(store: Store, plan: Plan) -> Path:
-    """Write the planned cells before the first of them runs."""
+def write_manifest(store: Store, plan: Plan, command: str | None = None) -> Path:
+    """Write the planned cells before the first of them runs; `command` is what was typed unless it is given."""
     started = datetime.now(UTC)
     content = {
         "schema_version": 1,
-        "command": shlex.join(["bench", *sys.argv[1:]]),
+        "command": command or typed(),
         "started": started.isoformat(timespec="seconds"),
         "cells": [p.cell.model_dump() for p in plan.cells],
         "unplanned": [vars(u) for u in plan.unplanned],

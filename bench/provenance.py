@@ -19,14 +19,24 @@ from mechboard.records import Provenance
 _PACKAGES = ("torch", "transformer-lens", "transformers", "numpy", "safetensors", "scikit-learn")
 
 
-def collect(device: str, assets: Mapping[str, str], threads: int | None = None) -> Provenance:
-    """The provenance of a record made now; `threads` is torch's own number unless it is given."""
+def typed() -> str:
+    """The command line that this process was started with."""
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def collect(
+    device: str, assets: Mapping[str, str], threads: int | None = None, command: str | None = None
+) -> Provenance:
+    """The provenance of a record made now.
+
+    `threads` is torch's own number unless it is given, `command` what was typed.
+    """
     import torch
 
     commit, dirty = _git(str(Path(mechboard.__file__).resolve().parent))
     return Provenance(
         mechboard=mechboard.__version__,
-        command=shlex.join(["bench", *sys.argv[1:]]),
+        command=command or typed(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         python=platform.python_version(),
         packages=_versions(),

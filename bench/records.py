@@ -17,6 +17,7 @@ from mechboard.contract.scores import Curve, Exhibit, Exhibits, Fact, Measure, P
 from mechboard.errors import RecordError, SelectionError
 from mechboard.kinds import kind, kinds
 from mechboard.migrations import migrated
+from mechboard.reference import Reference
 
 SCHEMA_VERSION: Literal[2] = 2
 Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted", "unsupported"]
@@ -196,6 +197,17 @@ class Record(Part):
     def headline_measure(self) -> Measure | None:
         """The measure that tables show, if the cell is done."""
         return self.measures.get(self.headline) if self.headline else None
+
+    def __repr__(self) -> str:
+        measure = self.headline_measure
+        value = f", {self.headline} {measure.value:.3f}" if measure and measure.value is not None else ""
+        return f"Record({self.cell.name}: {self.status}{value})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        return str(Reference("mechboard.notebook.views:record_html").load()(self))
 
 
 def schema() -> dict[str, Any]:

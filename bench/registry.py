@@ -6,8 +6,6 @@ how `bench list` stays fast and survives broken plugins; `load` imports, and say
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +19,10 @@ from mechboard.contract.method import Method
 from mechboard.contract.task import Suite, Task
 from mechboard.errors import PluginError, unknown
 from mechboard.reference import Reference, import_file
+from mechboard.source import described
 
 GROUPS = {"method": "mechboard.methods", "task": "mechboard.tasks", "suite": "mechboard.suites"}
+_TOLD = ("name", "summary", "kinds", "kind", "tier", "family")
 _TYPES: dict[str, type] = {"method": Method, "task": Task, "suite": Suite}
 
 
@@ -68,11 +68,12 @@ class Plugin:
         return loaded
 
     def describe(self) -> dict[str, Any]:
-        """What the source says about it, read without running it: `summary` and the literal keywords."""
+        """What the source says about it, read without running it: its summary, literal keywords and defaults."""
         if self.instance is not None:
-            return {"summary": self.instance.summary}
+            known = {name: getattr(self.instance, name, "") for name in _TOLD}
+            return {name: sorted(v) if isinstance(v, frozenset) else v for name, v in known.items() if v != ""}
         try:
-            return dict(_read_source(self.value))
+            return described(self.value)
         except (OSError, SyntaxError, ImportError, ValueError):
             return {"summary": ""}
 
@@ -171,26 +172,3 @@ def _is_imported(value: Any, module: ModuleType) -> bool:
     if not isinstance(value, Method) or value.function.__module__ == module.__name__:
         return False
     return any(other is value for other in vars(sys.modules[value.function.__module__]).values())
-
-
-def _read_source(value: str) -> Iterator[tuple[str, Any]]:
-    module, _, attribute = value.partition(":")
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ImportError(module)
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    yield "summary", (ast.get_docstring(tree) or "").partition("\n")[0]
-    for node in tree.body:
-        calls: list[ast.expr] = []
-        if isinstance(node, ast.FunctionDef) and node.name == attribute:
-            calls = node.decorator_list
-        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == attribute for t in node.targets):
-            calls = [node.value]
-        for call in calls:
-            for keyword in call.keywords if isinstance(call, ast.Call) else []:
-                try:
-                    literal = ast.literal_eval(keyword.value)
-                except ValueError:
-                    continue
-                if keyword.arg:
-                    yield keyword.arg, literal

@@ -79,9 +79,10 @@ class Runner:
         device: str,
         threads: int | None = None,
         fresh: bool = False,
+        command: str | None = None,
     ) -> None:
         self._store, self._observers, self._executor = store, observers, executor
-        self._device, self._threads, self._fresh = device, threads, fresh
+        self._device, self._threads, self._fresh, self._command = device, threads, fresh, command
 
     def run(self, plan: Plan) -> Iterator[Outcome]:
         """Settle every cell, yielding what became of it: first what is kept, then the others as they end.
@@ -131,7 +132,7 @@ class Runner:
     def _settle(self, planned: PlannedCell) -> Record | Job:
         """The record of a cell that is kept or cannot begin, else the job to do."""
         existing = self._existing(planned)
-        made = provenance.collect(self._device, {}, self._threads)
+        made = provenance.collect(self._device, {}, self._threads, self._command)
         try:
             assets = planned.task.asset_hashes()
             solution = identity.solution_id(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from fnmatch import fnmatchcase
 from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 from mechboard.contract.kind import Adapter
@@ -79,6 +80,39 @@ def _convert(setting: str, value: str, default: Any) -> Any:
         kind = type(default).__name__
         raise UsageError(f"--param {setting!r} was given; valid: a value of type {kind}, finite.") from error
     return converted
+
+
+def given_parameters(
+    given: Mapping[str, Mapping[str, Any]], methods: Mapping[str, Method]
+) -> dict[str, dict[str, Any]]:
+    """Settings per method as values, `{"eap-ig": {"steps": 10}}`, held to the types of the defaults.
+
+    Raises:
+        UsageError: a value is of another type, or a method or parameter is not there.
+    """
+    checked: dict[str, dict[str, Any]] = {}
+    for name, settings in given.items():
+        if name not in methods:
+            raise unknown("selected method", name, methods)
+        defaults = methods[name].defaults
+        for parameter, value in settings.items():
+            if parameter not in defaults:
+                raise unknown(f"parameter of {name}", parameter, defaults)
+            checked.setdefault(name, {})[parameter] = _like(f"{name}.{parameter}", value, defaults[parameter])
+    return checked
+
+
+def _like(setting: str, value: Any, default: Any) -> Any:
+    """A value as the type of the default, so that 10 and numpy's 10 are one setting and one label."""
+    said = UsageError(f"{setting} is {value!r}; valid: a value of type {type(default).__name__}, finite.")
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        if default is not None and not isinstance(value, type(default)):
+            raise said
+        return value
+    fits = isinstance(value, Integral) or (isinstance(value, Real) and isinstance(default, float))
+    if isinstance(value, bool) or not fits or not isfinite(value):
+        raise said
+    return type(default)(value)
 
 
 def make_parameters(method: Method, passed: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from mechboard.graph import Ablation, Decoder, DecoderConfig, Graph, PromptPairs
+from mechboard.graph import Ablation, Decoder, DecoderConfig, PromptPairs
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.methods.eap import eap
 from mechboard.metrics.answers import logit_difference
@@ -91,7 +91,7 @@ def make_problem(name: str) -> CircuitProblem:
     )
     return CircuitProblem(
         model=decoder,
-        graph=Graph.of(decoder.config),
+        graph=decoder.graph,
         pairs=pairs,
         metric=logit_difference,
         ablation=Ablation("resample", decoder, pairs),
@@ -179,7 +179,7 @@ def main() -> None:
         return
     for name in SHAPES:
         seconds = measure_time(name, arguments.rounds)
-        print(f"{name}: {Graph.of(make_problem(name).model.config).n_edges:,} edges")
+        print(f"{name}: {make_problem(name).model.graph.n_edges:,} edges")
         for key, value in seconds.items():
             peak = "" if "Hugging" in key else f"  {measure_peak(name, key):8.0f} MiB"
             print(f"  {key:<22}{value:8.2f} s  eap / this {seconds['eap'] / value:5.2f}{peak}")

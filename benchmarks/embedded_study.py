@@ -64,7 +64,7 @@ def _on_stories(store: Store, record: Record, exact_store: Store, exact: Record)
     exact_answer = exact_store.read_answer(exact.cell, exact.solution_id)
     assert answer is not None
     assert exact_answer is not None
-    scores, effects = answer.scores, exact_answer.scores
+    scores, effects = answer.tensors["scores"], exact_answer.tensors["scores"]
     model, empty = (_value(record, f"metric-{which}") for which in ("model", "empty"))
     assert model is not None
     assert empty is not None
@@ -172,8 +172,9 @@ def _by_task(rows: list[Row]) -> str:
 def enough(name: str, size: int = 36) -> None:
     """Print which of EAP-IG's strongest edges the true ones lack to be enough, with each one's effect alone."""
     task = Registry().load("task", name)
-    problem = task.load(0, "cpu")
-    truth, scores_of = task.truths(problem)[0], eap_ig(problem, torch.Generator(), eap_ig.parameters()).scores
+    instance = task.load(0, "cpu")
+    problem = instance.problem
+    truth, scores_of = instance.truths[0], eap_ig(problem, torch.Generator(), eap_ig.parameters()).scores
     kept = truth.edges.clone()
     everything = torch.ones_like(kept)
     model, empty, alone = circuit_metrics(problem, problem.pairs, [everything, ~everything, kept])

@@ -90,7 +90,7 @@ def _measure(decoder: Decoder, name: str, behaviour: Behaviour, what: str) -> di
 class _Pronoun:
     """The pronoun after a name and a profession that never occurred together."""
 
-    metric = staticmethod(logit_difference)
+    metric = logit_difference
 
     def draw(self, draw: Random) -> Example:
         while True:

@@ -44,9 +44,7 @@ _THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1)
 def measure(task: MiniTask) -> dict[str, object]:
     """Effects and stability of one task."""
     begun = time.perf_counter()
-    problems = [
-        task.problem(task.pairs(0, part=f"effects/{s}", split=s, n=_PROMPTS), 0, "cpu") for s in ("train", "test")
-    ]
+    problems = [task.problem(task.pairs(0, part=f"effects/{s}", split=s, n=_PROMPTS), "cpu") for s in ("train", "test")]
     drops = [torch.cat(list(edge_drops(problem))).double() for problem in problems]
     both = torch.cat(drops)
     means, errors = both.mean(0), both.std(0) / len(both) ** 0.5

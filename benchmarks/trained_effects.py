@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 
 from mechboard.graph import Ablation
+from mechboard.ground_truth.trained.effects import FILE
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.roc import roc
 from mechboard.registry import Registry
@@ -27,11 +28,12 @@ def main() -> None:
         if not name.startswith("trained-"):
             continue
         task = registry.load("task", name)
-        problem = task.load(0, "cpu")
+        instance = task.load(0, "cpu")
+        problem = instance.problem
         pairs = task.pairs(0, part="effects", n=_PROMPTS)
         problem = replace(problem, pairs=pairs, ablation=Ablation("resample", problem.model, pairs))
         effects = activation_patching(problem, torch.Generator()).scores
-        truth = task.truths(problem)[0].edges
+        truth = problem.graph.edge_mask(task.behaviour.edges)
         auc = roc(effects, truth).trapezoid
         inside, outside = effects[truth].abs().min().item(), effects[~truth].abs().max().item()
         print(f"{name}: AUC {auc:.4f}, weakest true edge {inside:.3g}, strongest other {outside:.3g}")
@@ -43,7 +45,7 @@ def main() -> None:
             "metric": "mean drop when the edge is resampled",
         }
         content["effects"] = {e: round(x, 6) for e, x in zip(problem.graph.edges, effects.tolist(), strict=True)}
-        (task.folder / "effects.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (task.folder / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class BoardTask:
         if not any(g.done for g in self.groups.values()):
             # Whoever tried has failed and counts as chance, if the kind knows where chance is.
             known = self.definitions.of(short)
-            return known is not None and not known.chance_varies and None not in (known.chance, known.oracle)
+            return known is not None and known.chance_of == "measure" and None not in (known.chance, known.oracle)
         stated = [m for r in self._voters if (m := r.measures.get(self.named(short))) is not None]
         return self.has(short) and all(None not in (m.chance, m.oracle) for m in stated)
 

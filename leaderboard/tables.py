@@ -186,8 +186,8 @@ def scale(known: Definition | None, measure: str) -> str:
     if known is None:
         return ""
     anchors = [
-        "chance is the task's own"
-        if known.chance_varies
+        f"chance is the {known.chance_of}'s own"
+        if known.chance_of != "measure"
         else ""
         if known.chance is None
         else f"{known.chance:g} is chance",

@@ -15,7 +15,7 @@ class EdgeProducts:
 
     def __init__(self, graph: Graph, model: Decoder) -> None:
         self._graph = graph
-        qkv = Graph.of(model.config)
+        qkv = model.graph
         self._sums = torch.zeros(qkv.n_sources, qkv.n_destinations, device=model.device, dtype=model.dtype)
 
     def add(self, differences: Float[Tensor, "sources batch position d_model"], at_inputs: InputGradients) -> None:

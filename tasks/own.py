@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from mechboard.errors import ModelError, UsageError
-from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
+from mechboard.graph import Ablation, Decoder, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import check_card
 from mechboard.hashing import sha256
@@ -83,7 +83,7 @@ class OwnTask(Task):
         every = list(_read_pairs(self.pairs_file, self.model_folder, decoder))
         Random(f"own/{data_seed}").shuffle(every)
         decoder = decoder.to(device=device)
-        graph, pairs = Graph.of(decoder.config), _as_prompts(every[0::2]).to(device)
+        graph, pairs = decoder.graph, _as_prompts(every[0::2]).to(device)
         per_prompt = graph.n_sources * pairs.clean.shape[1] * decoder.config.d_model * 4
         problem = CircuitProblem(
             model=decoder,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from mechboard.graph import Graph, input_gradients, metric_gradient, record_tape
+from mechboard.graph import input_gradients, metric_gradient, record_tape
 from mechboard.graph.cost import count
 from mechboard.graph.layers import apply_gain
 from mechboard.methods import eap as built_in
@@ -34,7 +34,7 @@ def halves(problem, batches=None):
 
 
 def empty(problem, dtype=torch.float32):
-    qkv = Graph.of(problem.model.config)
+    qkv = problem.model.graph
     return torch.zeros(qkv.n_sources, qkv.n_destinations, dtype=dtype)
 
 

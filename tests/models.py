@@ -2,7 +2,7 @@
 
 import torch
 
-from mechboard.graph import Ablation, Decoder, DecoderConfig, Graph, PromptPairs
+from mechboard.graph import Ablation, Decoder, DecoderConfig, PromptPairs
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights
 from mechboard.metrics.answers import logit_difference
 from mechboard.protocols import CircuitProblem
@@ -96,7 +96,7 @@ def random_problem(
     decoder, pairs = random_decoder(family, dtype=dtype, **changed), random_pairs()
     return CircuitProblem(
         model=decoder,
-        graph=Graph.of(decoder.config),
+        graph=decoder.graph,
         pairs=pairs,
         metric=logit_difference,
         ablation=Ablation(ablation, decoder, pairs),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mechboard.graph import PromptPairs
-from mechboard.metrics.answers import linear_readout, logit_difference, logit_margin, probability_difference
+from mechboard.metrics.answers import AnswerIds, linear_readout, logit_difference, logit_margin, probability_difference
 
 LOGITS = torch.tensor([[[1.0, 5.0, 2.0, 9.0], [7.0, 0.0, 4.0, 0.5]], [[0.0, 1.0, 2.0, 3.0], [6.0, 2.0, 8.0, 1.0]]])
 
@@ -32,3 +32,19 @@ def test_a_readout_weighs_every_position_and_every_word_of_one_prompt(metric, ma
     readout[0, 0, 1], readout[0, 1, 2], readout[1, 1, 0] = 1.0, -2.0, 3.0
     expected = [made_of[0, 0, 1] - 2 * made_of[0, 1, 2], 3 * made_of[1, 1, 0]]
     assert metric(LOGITS, pairs(readout=readout)).tolist() == pytest.approx([float(e) for e in expected])
+
+
+P = LOGITS[:, 0].softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (logit_difference, [5 - 2, 3 - 0]),
+        (logit_margin, [5 - 9, 3 - 0]),
+        (probability_difference, [P[0, 1] - P[0, 2] - P[0, 3], P[1, 3] + P[1, 1] - P[1, 0]]),
+    ],
+)
+def test_a_metric_reads_the_targets_that_it_makes_of_answers(metric, expected):
+    targets = metric.targets([AnswerIds([1], [2, 3]), AnswerIds([3, 1], [0])], 4)
+    assert metric(LOGITS[:, :1], pairs(**targets)).tolist() == pytest.approx([float(e) for e in expected])

@@ -8,7 +8,7 @@ import torch
 from models import random_problem
 
 from mechboard.errors import UsageError
-from mechboard.graph import Graph, counting
+from mechboard.graph import counting
 from mechboard.graph.bridge import to_bridge
 from mechboard.graph.hf import load_checkpoint
 from mechboard.methods.eap import eap
@@ -189,7 +189,7 @@ def test_transformer_lens_4_agrees_at_the_corrupt_point():
     # One step of eap-ig takes the gradient at the ablated input alone.
     ours = eap_ig(problem, torch.Generator(), Parameters(steps=1)).scores
     theirs = edge_scores_at_corrupt_point(problem)
-    assert set(theirs) == set(Graph.of(problem.model.config).edges)
+    assert set(theirs) == set(problem.model.graph.edges)
     largest = ours.abs().max().item()
     for index, edge in enumerate(problem.graph.edges):
         assert theirs[edge] == pytest.approx(ours[index].item(), abs=2e-5 * largest), edge

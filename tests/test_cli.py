@@ -62,6 +62,11 @@ def test_list_as_json_is_for_scripts(bench):
     assert code == 0
     assert {"name": "eap", "kinds": ["circuit"]}.items() <= {r["name"]: r for r in json.loads(out)}["eap"].items()
     assert set(json.loads(bench("list", "--json")[1])) == {"method", "task", "suite"}
+    tasks = {row["name"]: row for row in json.loads(bench("list", "tasks", "--json")[1])}
+    mini = {"kind": "circuit", "tier": "embedded", "family": "agreement-mini"}
+    assert mini.items() <= tasks["agreement-simple-mini"].items()
+    assert tasks["ioi-mini"]["family"] == "ioi-mini"
+    assert all(row["kind"] and row["tier"] for row in tasks.values())
 
 
 def test_list_plugins_says_where_each_comes_from(bench):
@@ -256,10 +261,10 @@ def test_show_says_that_a_cost_is_unknown_and_refuses_broken_scores(bench):
 
 def test_status_lists_planned_cells_that_are_missing(bench):
     bench("run", "--method", "random", *CHEAP, "--seeds", "2")
-    Path("mechboard-results/random/compiled-brackets@v1/data-0/seed-1.json").unlink()
+    Path("mechboard-results/random/compiled-brackets@v2/data-0/seed-1.json").unlink()
     code, out, _ = bench("status")
     assert code == 3
-    assert "missing      random x compiled-brackets@v1 data-0 seed-1" in out
+    assert "missing      random x compiled-brackets@v2 data-0 seed-1" in out
 
 
 def _scale(path, factor):
@@ -272,7 +277,7 @@ def test_compare_gates_on_a_drop_beyond_the_tolerance(bench):
     for folder in ("base", "head"):
         bench("run", "--method", "eap,random", *CHEAP, "--results", folder)
     assert bench("compare", "base", "head")[0] == 0
-    _scale(Path("head/eap/compiled-brackets@v1/data-0/seed-0.json"), 0.98)
+    _scale(Path("head/eap/compiled-brackets@v2/data-0/seed-0.json"), 0.98)
     code, out, _ = bench("compare", "base", "head", "--tolerance", "0.01")
     assert code == 1
     assert re.search(r"worse +eap x compiled-brackets  auc.* 1 -> 0.98 \(-0.02, tolerance 0.01\)", out)
@@ -283,13 +288,13 @@ def test_compare_gates_on_a_drop_beyond_the_tolerance(bench):
 def test_compare_tells_what_cannot_be_compared(bench):
     for folder in ("base", "head"):
         bench("run", "--method", "eap,random,ground-truth", *CHEAP, "--results", folder)
-    failing = Path("head/eap/compiled-brackets@v1/data-0/seed-0.json")
+    failing = Path("head/eap/compiled-brackets@v2/data-0/seed-0.json")
     error = {"type": "E", "message": "m", "traceback": "t"}
     failed = {"status": "failed", "headline": None, "measures": {}, "error": error}
     failing.write_text(json.dumps(json.loads(failing.read_text()) | failed))
-    other = Path("head/random/compiled-brackets@v1/data-0/seed-0.json")
+    other = Path("head/random/compiled-brackets@v2/data-0/seed-0.json")
     other.write_text(json.dumps(json.loads(other.read_text()) | {"scorer_id": "x"}))
-    Path("head/ground-truth/compiled-brackets@v1/data-0/seed-0.json").unlink()
+    Path("head/ground-truth/compiled-brackets@v2/data-0/seed-0.json").unlink()
     code, out, _ = bench("compare", "base", "head", "--json")
     verdicts = {c["label"]: c["verdict"] for c in json.loads(out)["cells"]}
     assert verdicts == {"eap": "newly failing", "random": "not comparable", "ground-truth": "missing"}
@@ -307,7 +312,7 @@ def test_compare_of_records_with_nothing_in_common_exits_4_if_that_is_allowed(be
 @pytest.mark.parametrize("export", ["json", "dot", "svg"])
 def test_a_records_circuit_can_be_exported(bench, export):
     bench("run", "--method", "eap", *CHEAP, "--results", "r")
-    path = "r/eap/compiled-brackets@v1/data-0/seed-0.json"
+    path = "r/eap/compiled-brackets@v2/data-0/seed-0.json"
     code, out, _ = bench("show", path, "--top", "30", "--export", export)
     assert code == 0
     if export == "json":
@@ -340,6 +345,17 @@ def test_doctor_finds_nothing_wrong_here_and_a_broken_record_elsewhere(bench):
     code, out, _ = bench("doctor")
     assert code == 1
     assert "1 unreadable records" in out
+
+
+def test_doctor_finds_an_older_description_of_the_package_that_would_hide_new_plugins(bench, tmp_path, monkeypatch):
+    old = tmp_path / "clone" / "mechboard.egg-info"
+    old.mkdir(parents=True)
+    (old / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: mechboard\nVersion: 0.0.1\n")
+    (old / "entry_points.txt").write_text("[mechboard.methods]\nold = old:old\n")
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path / "clone")])
+    code, out, _ = bench("doctor")
+    assert code == 1
+    assert "delete the older mechboard.egg-info" in out
 
 
 def test_help_names_every_command(bench):

@@ -1,12 +1,15 @@
-"""Each compiled task's truth is proved by exhaustive exact patching, on several instances.
+"""Each compiled task's truth is proved by exhaustive exact patching, on several instances."""
 
-The proof runs in float64, where a subspace that is not read leaks 1e-7 (the weights' own rounding).
-"""
+from dataclasses import replace
 
 import pytest
 import torch
 
 from mechboard.graph import Ablation, patch_each_edge, run_patched
+from mechboard.methods.activation_patching import activation_patching
+from mechboard.methods.eap import eap
+from mechboard.methods.eap_ig import eap_ig
+from mechboard.metrics.circuit import evaluate_edges
 from mechboard.registry import Registry
 from mechboard.tasks.compiled.compiler import GAP
 from mechboard.tasks.compiled.language import Program, match
@@ -14,14 +17,13 @@ from mechboard.tasks.compiled.language import Program, match
 NAMES = [name for name in Registry().plugins("task") if name.startswith("compiled-")]
 INSTANCES = (0, 1, 2)
 CLEARLY = 0.05
-NOTHING = 1e-6
 
 
 def _instance(name, seed):
     task = Registry().load("task", name)
-    problem = task.load(seed, "cpu")
-    model = problem.model.to(dtype=torch.float64)
-    return task, problem, model, Ablation(task.ablation, model, problem.pairs)
+    instance = task.load(seed, "cpu")
+    model = instance.problem.model.to(dtype=torch.float64)
+    return task, instance, model, Ablation(task.ablation, model, instance.problem.pairs)
 
 
 def _effects(problem, model, ablation):
@@ -36,20 +38,24 @@ def _effects(problem, model, ablation):
     return problem.graph.flat(effect)
 
 
+def _stand_in(task, problem, seed):
+    """Edges at the operations that stand in for each other."""
+    pair = [task.compiled(seed).node_of[operation] for operation in task.redundant]
+    return torch.tensor([any(node in edge for node in pair) for edge in problem.graph.edges])
+
+
 @pytest.mark.parametrize("seed", INSTANCES)
 @pytest.mark.parametrize("name", NAMES)
 def test_edges_inside_matter_and_edges_outside_have_no_effect(name, seed):
-    task, problem, model, ablation = _instance(name, seed)
-    truth = task.truths(problem)[0].edges
+    task, instance, model, ablation = _instance(name, seed)
+    problem, truth = instance.problem, instance.truths[0].edges
     effect = _effects(problem, model, ablation)
-    node_of = task.compiled(seed).node_of
-    pair = [node_of[operation] for operation in task.redundant]
-    stand_in = torch.tensor([any(node in edge for node in pair) for edge in problem.graph.edges]) & truth
-    assert effect[~truth].max() < NOTHING
+    stand_in = _stand_in(task, problem, seed) & truth
+    assert effect[~truth].max() == 0
     assert effect[truth & ~stand_in].min() > CLEARLY
-    if pair:
+    if task.redundant:
         # None of these matters alone, which is what makes the pair redundant; patched together they do.
-        assert effect[stand_in].max() < NOTHING
+        assert effect[stand_in].max() == 0
         for end in ("m0", "<k>"):
             both = stand_in & torch.tensor([end in edge for edge in problem.graph.edges])
             assert both.sum() == 2
@@ -59,19 +65,79 @@ def test_edges_inside_matter_and_edges_outside_have_no_effect(name, seed):
             assert change[:, problem.pairs.positions[0]].max() > CLEARLY
 
 
+@pytest.mark.parametrize("method", [eap, eap_ig, activation_patching], ids=lambda m: m.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_has_no_effect_scores_zero_to_the_bit(name, method):
+    """Noise there would be ranked, and would make AUC depend on how scores are scaled."""
+    task = Registry().load("task", name)
+    for seed in INSTANCES:
+        instance = task.load(seed, "cpu")
+        problem = instance.problem
+        truth = instance.truths[0].edges
+        scores = method(problem, torch.Generator()).scores
+        assert scores[~truth].count_nonzero() == 0
+        assert scores[_stand_in(task, problem, seed)].count_nonzero() == 0
+        assert scores[truth].count_nonzero() > 0
+
+
+def test_auc_is_the_same_for_scores_and_for_their_tenth_roots():
+    from mechboard.tasks.compiled.arithmetic import task
+
+    instance = task.load(0, "cpu")
+
+    problem = instance.problem
+    truths, held_out = instance.truths, instance.held_out
+    scores = eap_ig(problem, torch.Generator()).scores
+    roots = scores.sign() * scores.abs() ** 0.1
+    headline = f"auc[{truths[0].name}]"
+    plain, rooted = (evaluate_edges(problem, s, held_out, truths).measures[headline].value for s in (scores, roots))
+    assert plain == pytest.approx(rooted, abs=1e-9)
+
+
+def test_mean_ablation_changes_nothing_that_depends_on_the_position_alone():
+    """Also in a program that reads positions, which the one with this ablation does not."""
+    from mechboard.tasks.compiled.arithmetic import task
+
+    task = replace(task, ablation="mean")
+    instance = task.load(0, "cpu")
+    problem = instance.problem
+    truth = instance.truths[0].edges
+    assert truth.sum() < replace(task, ablation="mean-global").load(0, "cpu").truths[0].edges.sum()
+    scores = eap(problem, torch.Generator()).scores
+    assert scores[~truth].count_nonzero() == 0
+    assert scores[truth].count_nonzero() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_variable_is_mixed_over_scattered_coordinates_that_no_other_has(name):
+    task, places = Registry().load("task", name), []
+    for seed in INSTANCES:
+        weights = task.compiled(seed).decoder.weights
+        token, position = weights.token != 0, weights.position != 0
+        assert not (token.any(0) & position.any(0)).any()
+        # No coordinate means one value: each value has a share of each coordinate of its variable.
+        assert (token.sum(1) == len(token)).all()
+        assert token.any(0).sum() == len(token)
+        places.append(token.any(0))
+    assert not places[0].equal(places[1])
+    assert not any(p[: int(p.sum())].all() for p in places)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_graph_is_large_enough_for_random_scores_to_have_a_narrow_spread(name):
     task = Registry().load("task", name)
-    problem = task.load(0, "cpu")
+    instance = task.load(0, "cpu")
+    problem = instance.problem
     assert problem.graph.n_edges >= 300
-    assert int(task.truths(problem)[0].edges.sum()) >= 10
+    assert int(instance.truths[0].edges.sum()) >= 10
 
 
 @pytest.mark.parametrize("seed", INSTANCES)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_model_computes_what_the_program_says(name, seed):
     task = Registry().load("task", name)
-    problem = task.load(seed, "cpu")
+    instance = task.load(seed, "cpu")
+    problem = instance.problem
     index = problem.pairs.positions[:, :, None].expand(-1, -1, problem.model.config.d_vocab_out)
     meant = task.build().interpret(problem.pairs.clean).gather(1, index)
     computed = problem.model(problem.pairs.clean).gather(1, index)
@@ -102,7 +168,7 @@ def test_no_attention_logit_of_the_program_exceeds_the_gap(name):
     """Gradients exist because softmax is not saturated; the program's heads score at most GAP apart."""
     task = Registry().load("task", name)
     compiled = task.compiled(0)
-    decoder, tokens = compiled.decoder, task.load(0, "cpu").pairs.clean
+    decoder, tokens = compiled.decoder, task.load(0, "cpu").problem.pairs.clean
     x = decoder.embed(tokens)
     heads = {node for node in compiled.node_of.values() if node.startswith("a")}
     for layer in range(decoder.config.n_layers):

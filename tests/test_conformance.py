@@ -6,8 +6,7 @@ import pytest
 import torch
 from test_cli import bench  # noqa: F401
 
-from mechboard.conformance import conformance_test, run_checks
-from mechboard.conformance.methods import check_names
+from mechboard.conformance import check_names, conformance_test, run_checks
 from mechboard.methods.eap import eap
 from mechboard.protocols import EdgeScores, NoParameters, method
 from mechboard.registry import Registry

@@ -4,13 +4,13 @@ from models import FAMILIES, random_decoder, random_pairs
 from naive import rerun
 
 from mechboard.errors import UsageError
-from mechboard.graph import Graph, record_outputs
+from mechboard.graph import record_outputs
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_and_node_outputs_equal_a_node_by_node_rerun(family):
     decoder, pairs = random_decoder(family), random_pairs()
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     outputs, logits = rerun(decoder, graph, pairs.clean)
     assert torch.allclose(decoder(pairs.clean), logits, atol=1e-10)
     ours = record_outputs(decoder, decoder.embed(pairs.clean))

@@ -89,7 +89,7 @@ def test_each_side_runs_its_own_code_and_the_clone_stays_as_it_was(plugin):
     assert code == 1
     records = {
         (side, method): json.loads(
-            Path("../records", side, method, "compiled-brackets@v1/data-0/seed-0.json").read_text()
+            Path("../records", side, method, "compiled-brackets@v2/data-0/seed-0.json").read_text()
         )
         for side in ("base", "head")
         for method in ("steady", "fragile")
@@ -183,7 +183,7 @@ def test_a_clone_of_mechboard_is_compared_with_itself(bench, monkeypatch):  # no
     code, out, err = bench("gate", "--base", "HEAD", "--method", "eap", *RUN, "--format", "markdown")
     assert code == 1, err
     assert "| ❌ | worse | `eap` | `compiled-brackets` | `cpr-clipped` |" in out
-    path = "eap/compiled-brackets@v1/data-0/seed-0.json"
+    path = "eap/compiled-brackets@v2/data-0/seed-0.json"
     summaries = [
         json.loads(Path("../records", side, path).read_text())["method"]["summary"] for side in ("base", "head")
     ]

@@ -8,7 +8,7 @@ from naive import rerun
 from test_hugging_face import MODERN, SMALL, _random
 
 from mechboard.errors import ModelError
-from mechboard.graph import Ablation, Graph, metric_values, patch_each_edge, record_outputs, run_patched
+from mechboard.graph import Ablation, metric_values, patch_each_edge, record_outputs, run_patched
 from mechboard.graph.bridge import to_bridge
 from mechboard.graph.export import to_huggingface
 from mechboard.graph.hf import from_huggingface, load_checkpoint
@@ -22,7 +22,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 def _setting(family, n_kv_heads, biased):
     decoder, pairs = random_decoder(family, biased=biased, n_kv_heads=n_kv_heads), random_pairs()
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     ablated = Ablation("resample", decoder, pairs).outputs(pairs)
     return decoder, graph, pairs, ablated, {name: ablated[row] for row, name in enumerate(graph.sources)}
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_is_read_patched_exported_and_bridged_to_equal_logits(famil
         assert torch.allclose(exported(tokens).logits, theirs, atol=2e-4, rtol=1e-4)
         assert torch.allclose(bridge(tokens), theirs, atol=2e-4, rtol=1e-4)
     again = from_huggingface(exported)
-    graph, other = Graph.of(decoder.config), tokens.flip(0)
+    graph, other = decoder.graph, tokens.flip(0)
     patched = torch.rand(graph.n_edges, generator=torch.Generator().manual_seed(3)) < 0.5
     ablated = record_outputs(decoder, decoder.embed(other))
     final = run_patched(again, again.embed(tokens), ablated, graph.dense(patched))

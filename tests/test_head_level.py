@@ -37,7 +37,7 @@ def test_edge_counts_are_the_published_ones(shape, count):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_patching_edge_sets_and_single_edges_equals_a_plain_rerun(family):
     decoder, pairs = random_decoder(family), random_pairs()
-    graph, full = Graph.of(decoder.config, level="head"), Graph.of(decoder.config)
+    graph, full = Graph.of(decoder.config, level="head"), decoder.graph
     ablated = Ablation("resample", decoder, pairs).outputs(pairs)
     named = {name: ablated[row] for row, name in enumerate(full.sources)}
     clean = decoder.embed(pairs.clean)

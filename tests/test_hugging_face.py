@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers as hf
 from models import random_decoder, random_pairs
 
 from mechboard.errors import ModelError
-from mechboard.graph import Graph
+from mechboard.graph import Decoder
 from mechboard.graph.export import to_huggingface
 from mechboard.graph.hf import from_huggingface, load_checkpoint
+from mechboard.graph.weights import NormWeights
 
 SMALL = {"vocab_size": 23, "bos_token_id": None, "eos_token_id": None}
 MODERN = SMALL | {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 40, "max_position_embeddings": 32}
@@ -105,7 +108,22 @@ def test_a_decoder_exported_to_hugging_face_computes_the_same(family):
         assert torch.allclose(to_huggingface(decoder)(tokens).logits, decoder(tokens), atol=1e-4, rtol=1e-6)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "neox", "llama"])
+def test_what_was_exported_is_read_back_to_the_bit(family):
+    decoder = random_decoder(family, dtype=torch.float32)
+    again = from_huggingface(to_huggingface(decoder))
+    assert again.config == decoder.config
+    assert all(torch.equal(a, b) for a, b in zip(again.tensors(), decoder.tensors(), strict=True))
+
+
+def test_a_bias_that_an_architecture_has_no_place_for_is_refused_and_not_dropped():
+    decoder = random_decoder("llama")
+    shifted = replace(decoder.weights, final_norm=NormWeights(offset=torch.ones(decoder.config.d_model)))
+    with pytest.raises(ModelError, match="no place for"):
+        to_huggingface(Decoder(decoder.config, shifted, architecture="llama"))
+
+
 def test_stories260k_is_read_with_grouped_queries(stories):
     decoder = load_checkpoint(stories)
     assert (decoder.config.n_heads, decoder.config.n_kv_heads) == (8, 4)
-    assert Graph.of(decoder.config).n_edges == 2_461
+    assert decoder.graph.n_edges == 2_461

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 from models import random_problem
+from scipy.stats import spearmanr
 
+from mechboard.errors import PluginError
 from mechboard.graph import Graph
 from mechboard.metrics import circuit
 from mechboard.metrics.circuit import evaluate_edges, found_circuit
+from mechboard.metrics.measures import DEFINITIONS
+from mechboard.metrics.precision import precision
+from mechboard.metrics.roc import roc
 from mechboard.protocols import Truth
 
 EMPTY = 2.0
@@ -122,66 +127,58 @@ def test_an_edge_without_a_score_enters_every_circuit_last(small, scores):
     assert curve.y == pytest.approx(asked.tolist())
 
 
-def test_scores_under_the_resolution_tie_and_those_above_do_not(small):
-    scores = torch.full((small.n,), -1e-6)
-    scores[0], scores[1] = -1.0, 3e-6
-    edges = torch.arange(small.n) == 1
-    auc = "auc[t:set]"
-
-    def value(resolution):
-        return small.evaluate(scores, truth_of(edges), resolution=resolution).measures[auc].value
-
-    rest = small.n - 1
-    assert value(0.0) == pytest.approx(1 - 1 / rest)
-    assert value(2e-6) == pytest.approx(1 - 1 / rest)
-    assert value(4e-6) == pytest.approx(1 - (1 + (rest - 1) / 2) / rest)
-    assert small.evaluate(torch.full((small.n,), NAN), resolution=1e-6).measures["coverage"].value == 0.0
-
-
-def test_the_resolution_is_a_share_of_the_strongest_score_and_includes_its_end(small):
-    scores = torch.zeros(small.n)
-    scores[0], scores[1], scores[2] = -4.0, 1.0, NAN
-    edges = torch.arange(small.n) == 1
-    tied = small.evaluate(scores, truth_of(edges), resolution=0.25)
-    apart = small.evaluate(scores, truth_of(edges), resolution=0.24)
-    assert tied.measures["auc-low[t:set]"].value < apart.measures["auc-low[t:set]"].value
-    assert [e.name for e in tied.circuit] == [small.problem.graph.edges[i] for i in (0, 1)]
-    assert [e.found for e in tied.circuit] == [True, False]
-
-
-def test_an_edge_without_a_score_makes_no_other_edge_small(small):
-    scores = torch.full((small.n,), 1e-3)
-    scores[0], scores[1] = 2e-3, NAN
-    auc = small.evaluate(scores, truth_of(torch.arange(small.n) < 1), resolution=1e-2).measures["auc[t:set]"]
-    assert auc.value == 1.0
-
-
 # -- what stands beside the numbers --------------------------------------------------------------
 
 MEASURES = {
     # name: direction, chance, oracle, of
-    "metric-model": ("higher", None, None, "5 prompts"),
-    "metric-empty": ("lower", None, None, "5 prompts"),
-    "cmd": ("lower", None, 0.0, "118 circuits of 1 to 118 edges"),
-    "cmd-mib": ("lower", None, 0.0, "7 circuits"),
-    "cpr": ("higher", None, None, "118 circuits of 1 to 118 edges"),
-    "cpr-clipped": ("higher", None, 1.0, "118 circuits of 1 to 118 edges"),
-    "completeness": ("lower", None, 0.0, "118 circuits of 1 to 118 edges"),
     "auc[t:set]": ("higher", 0.5, 1.0, "12 / 118 edges"),
+    "average-precision[t:set]": ("higher", 12 / 118, 1.0, "12 / 118 edges"),
+    "precision-at-size[t:set]": ("higher", 12 / 118, 1.0, "12 / 118 edges"),
+    "auc-signed[t:set]": ("higher", 0.5, 1.0, "12 / 118 edges"),
+    "correlation[t:set]": ("higher", 0.0, 1.0, "exact effects of 118 edges"),
+    "rank-correlation[t:set]": ("higher", 0.0, 1.0, "exact effects of 118 edges"),
     "auc-low[t:set]": ("higher", 0.5, 1.0, "12 / 118 edges"),
     "auc-high[t:set]": ("higher", 0.5, 1.0, "12 / 118 edges"),
-    "correlation[t:set]": ("higher", 0.0, 1.0, "exact effects of 118 edges"),
+    "cmd": ("lower", None, 0.0, "118 circuits of 1 to 118 edges"),
+    "cmd-mib": ("lower", None, 0.0, "7 circuits"),
+    "completeness": ("lower", None, 0.0, "118 circuits of 1 to 118 edges"),
+    "cpr-clipped": ("higher", None, 1.0, "118 circuits of 1 to 118 edges"),
+    "cpr": ("higher", None, None, "118 circuits of 1 to 118 edges"),
     "coverage": ("higher", None, None, "118 / 118 edges"),
+    "metric-model": ("higher", None, None, "5 prompts"),
+    "metric-empty": ("lower", None, None, "5 prompts"),
 }
 
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_says_which_way_is_better_and_what_its_anchors_and_denominators_are(small, scores, name):
     result = small.evaluate(scores, truth_of(torch.arange(small.n) < 12, effects=scores))
-    assert set(result.measures) == set(MEASURES)
     found = result.measures[name]
     assert (found.direction, found.chance, found.oracle, found.of) == MEASURES[name]
     assert bool(found.note) == (name == "cpr")
+
+
+def test_measures_come_in_the_order_in_which_they_are_read(small, scores):
+    first = truth_of(torch.arange(small.n) < 12, effects=scores)
+    assert list(small.evaluate(scores, first).measures) == list(MEASURES)
+    second = Truth(name="t:other", edges=torch.arange(small.n) < 30, source="made up")
+    of_truths = ["auc[t:other]", "average-precision[t:other]", "precision-at-size[t:other]", "auc-signed[t:other]"]
+    names = list(MEASURES)
+    assert list(small.evaluate(scores, first, second).measures) == [
+        *names[:6], *of_truths, *names[6:8], "auc-low[t:other]", "auc-high[t:other]", *names[8:],
+    ]  # fmt: skip
+    assert list(small.evaluate(scores).measures) == names[8:]
+    assert set(DEFINITIONS.table) == {name.partition("[")[0] for name in MEASURES}
+
+
+def test_a_task_states_what_random_scores_have_where_that_depends_on_it(small, scores):
+    usable = small.evaluate(scores, chance={"cmd": 0.9}).measures
+    small.worth = torch.zeros_like(small.worth)
+    useless = small.evaluate(scores, chance={"cmd": 0.9}).measures
+    for measures in (usable, useless):
+        assert {name: m.chance for name, m in measures.items() if m.chance is not None} == {"cmd": 0.9}
+    with pytest.raises(PluginError, match="states the chance of 'auc'; valid: cmd; "):
+        small.evaluate(scores, chance={"cmd": 0.9, "auc": 0.4})
 
 
 def test_the_metric_itself_is_reported_with_everything_kept_and_with_nothing(small, scores):
@@ -204,7 +201,7 @@ def test_without_an_effect_of_the_ablation_there_is_no_faithfulness_and_the_note
         assert result.measures[name].value is None
         assert result.measures[name].note.startswith("invalid-anchor")
     assert result.measures["metric-empty"].value == EMPTY
-    assert set(result.curves) == {"roc[t:set]"}
+    assert set(result.curves) == {"roc[t:set]", "precision-recall[t:set]"}
     assert result.headline == "auc[t:set]"
 
 
@@ -217,7 +214,7 @@ def test_curves_are_those_of_the_numbers(small, scores):
         "faithfulness-signed": small.faithfulness(signed, counts),
         "completeness": small.faithfulness(strong, counts, complement=True),
     }
-    assert set(curves) == {*expected, "roc[t:set]"}
+    assert set(curves) == {*expected, "roc[t:set]", "precision-recall[t:set]"}
     for name, y in expected.items():
         assert curves[name].y == pytest.approx(y.tolist()), name
         assert curves[name].x == pytest.approx([c / small.n for c in counts])
@@ -233,6 +230,40 @@ def test_the_roc_curve_runs_over_false_positives(small):
     assert curve.x == pytest.approx((0, 0, 1 / 116, 1 / 116, 1))
     assert curve.y == pytest.approx((0, 0.5, 0.5, 1, 1))
     assert (curve.x_label, curve.y_label) == ("false positive rate", "true positive rate")
+
+
+def test_the_precision_recall_curve_runs_over_recall(small):
+    scores = torch.zeros(small.n)
+    scores[:4] = torch.tensor([4.0, 3.0, 2.0, 1.0])
+    edges = torch.zeros(small.n, dtype=torch.bool)
+    edges[[0, 2]] = True
+    curve = small.evaluate(scores, truth_of(edges)).curves["precision-recall[t:set]"]
+    assert curve.x == pytest.approx((0, 0.5, 0.5, 1))
+    assert curve.y == pytest.approx((1, 1, 2 / 3, 2 / 3))
+    assert (curve.x_label, curve.y_label) == ("recall", "precision")
+
+
+def test_each_number_against_a_truth_stands_under_its_own_name(small):
+    """Scores on which no two of them agree."""
+    scores = torch.linspace(-1, 2, small.n)
+    scores[20:60] = 0.5
+    effects = (torch.arange(small.n) - 40.0) ** 3
+    edges = (torch.arange(small.n) % 7 == 0) | (torch.arange(small.n) > 100)
+    found = small.evaluate(scores, truth_of(edges, effects=effects)).measures
+    ranked, signed, precise = roc(scores, edges), roc(scores, edges, signed=True), precision(scores, edges)
+    expected = {
+        "auc": ranked.trapezoid,
+        "average-precision": precise.average,
+        "precision-at-size": precise.at_size,
+        "auc-signed": signed.trapezoid,
+        "correlation": np.corrcoef(scores, effects)[0, 1],
+        "rank-correlation": spearmanr(scores, effects).statistic,
+        "auc-low": ranked.pessimistic,
+        "auc-high": ranked.optimistic,
+    }
+    assert len({round(value, 6) for value in expected.values()}) == len(expected)
+    for name, value in expected.items():
+        assert found[f"{name}[t:set]"].value == pytest.approx(value, abs=1e-6), name
 
 
 def test_coverage_is_the_share_of_edges_with_an_opinion(small, scores):
@@ -272,6 +303,6 @@ def test_an_edge_that_scores_zero_is_not_found_however_few_there_are(small):
 
 
 def test_without_a_known_circuit_the_thirty_strongest_edges_are_shown(small, scores):
-    found = small.evaluate(scores).circuit
+    found = found_circuit(small.problem, scores, None)
     assert [e.name for e in found] == [small.problem.graph.edges[i] for i in strongest_first(scores)[:30]]
     assert all(e.found and e.known is None for e in found)

@@ -200,12 +200,13 @@ def test_training_reduces_the_loss(tmp_path, capsys):
 @pytest.mark.parametrize("name", TASKS)
 def test_the_stored_effects_are_those_of_exact_patching(name):
     task = Registry().load("task", name)
-    problem = task.load(7, "cpu")
+    instance = task.load(7, "cpu")
+    problem = instance.problem
     stored = effects.read_effects(name, task.version, read_card(model.folder())["files"]["model.safetensors"])
     assert stored.edges == problem.graph.edges
     again = activation_patching(problem, torch.Generator()).scores
     assert float(torch.corrcoef(torch.stack([again, stored.means]))[0, 1]) > 0.97
-    for truth in task.truths(problem):
+    for truth in instance.truths:
         assert 5 <= int(truth.edges.sum()) < len(stored.edges) / 2, truth.name
 
 
@@ -215,7 +216,7 @@ def test_the_headline_truth_is_every_edge_with_two_percent_of_the_behaviour(name
     content = json.loads(effects.path(name, task.version).read_text())
     whole = abs(content["about"]["model metric"] - content["about"]["empty metric"])
     means = torch.tensor([mean for mean, _ in content["effects"].values()]).abs()
-    truths = task.truths(task.load(0, "cpu"))
+    truths = task.load(0, "cpu").truths
     assert [truth.name for truth in truths] == [f"{name}:exact-{share}%" for share in (2, 1, 5)]
     for truth, share in zip(truths, (0.02, 0.01, 0.05), strict=True):
         assert torch.equal(truth.edges, means >= share * whole), truth.name

@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "bench/workers": ENGINE - {"runner"} | {"graph", "kinds", "contract", "conformance", "workers"},
     "bench/conformance": ENGINE - {"runner"} | {"graph", "metrics", "kinds", "contract", "workers.cell", "conformance"},
     "bench/cli": ENGINE | {"graph", "kinds", "contract", "conformance", "workers", "cli", "leaderboard"},
+    "bench/notebook": ENGINE | {"kinds", "contract", "notebook", "cli.progress", "cli.estimate"},
+    "bench/__init__.py": {"errors", "records", "notebook"},
     "bench/__main__.py": {"cli"},
     "methods": {"methods", "graph", "metrics", "errors", "protocols"},
     "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},

@@ -3,14 +3,14 @@ import torch
 from models import FAMILIES, random_decoder, random_pairs, random_problem
 from naive import rerun
 
-from mechboard.graph import Ablation, Graph, metric_values, patch_each_edge, record_outputs, run_patched
+from mechboard.graph import Ablation, PromptPairs, metric_values, patch_each_edge, record_outputs, run_patched
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.answers import logit_difference
 
 
 def _setting(family):
     decoder, pairs = random_decoder(family), random_pairs()
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     ablated = Ablation("resample", decoder, pairs).outputs(pairs)
     named = {name: ablated[row] for row, name in enumerate(graph.sources)}
     return decoder, graph, pairs, ablated, named
@@ -80,6 +80,22 @@ def test_means_leave_padding_out():
     outputs = Ablation("mean", decoder, pairs).outputs(pairs)
     assert torch.allclose(outputs[:, 0, 5], corrupt[:, 1:, 5].mean(1), atol=1e-12)
     assert torch.allclose(outputs[:, 0, 2], corrupt[:, :, 2].mean(1), atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [2, 7, 64])
+def test_the_mean_of_a_value_that_all_prompts_share_is_that_value_to_the_bit(batch_size):
+    decoder = random_decoder("gpt2", dtype=torch.float32)
+    corrupt = torch.randint(decoder.config.d_vocab, (37, 6), generator=torch.Generator().manual_seed(0))
+    corrupt[:, 2], corrupt[:3, 5], corrupt[3:, 5] = 4, 1, 9
+    lengths = torch.full((37,), 6)
+    lengths[:3] = 4  # the first prompts end before position 5, which all others share
+    pairs = PromptPairs(corrupt, corrupt, lengths, lengths[:, None] - 1, {})
+    means = Ablation("mean", decoder, pairs, batch_size=batch_size).outputs(pairs[:1])[0, 0]
+    embedded = decoder.embed(corrupt)
+    assert torch.equal(means[2], embedded[0, 2])
+    assert torch.equal(means[5], embedded[3, 5])
+    assert not torch.equal(embedded[:, 2].sum(0) / 37, embedded[0, 2])
+    assert torch.allclose(means[3], embedded[:, 3].mean(0), atol=1e-6)
 
 
 def test_scores_are_the_drop_of_the_metric():

@@ -1,5 +1,6 @@
-"""A stranger's plugin: scaffolded, installed into a clean environment, and run from its entry point."""
+"""A stranger's plugins: scaffolded, installed into a clean environment, and run from their entry points."""
 
+import importlib
 import json
 import os
 import site
@@ -10,15 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from mechboard.scaffold import write_method_package
+from mechboard.scaffold import write_method_package, write_task_package
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "edge-bound"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WRITE = {"edge-bound": write_method_package, "plural-subject": write_task_package}
 
 
-def test_the_example_is_what_the_scaffold_writes(tmp_path):
-    written = write_method_package("edge-bound", tmp_path)
+@pytest.mark.parametrize("name", WRITE)
+def test_the_example_is_what_the_scaffold_writes(tmp_path, name):
+    written = WRITE[name](name, tmp_path)
     for path in written.iterdir():
-        assert path.read_text() == (EXAMPLE / path.name).read_text(), path.name
+        assert path.read_text() == (EXAMPLES / name / path.name).read_text(), path.name
+
+
+def test_the_truth_of_the_example_is_what_its_own_measurement_finds(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "plural-subject")
+    module = importlib.import_module("mechboard_plural_subject")
+    assert module.measure(module.plural_subject) == module.EDGES.split()
 
 
 def _environment(folder: Path) -> Path:
@@ -30,9 +39,13 @@ def _environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-@pytest.mark.parametrize("name", ["edge-bound", "my-method"])
-def test_an_installed_plugin_is_found_by_its_entry_point_and_runs(tmp_path, name):
-    package = EXAMPLE if name == "edge-bound" else write_method_package(name, tmp_path)
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("method", "edge-bound"), ("method", "my-method"), ("task", "plural-subject"), ("task", "my-task")],
+)
+def test_an_installed_plugin_is_found_by_its_entry_point_and_runs(tmp_path, what, name):
+    write = {"method": write_method_package, "task": write_task_package}[what]
+    package = EXAMPLES / name if name in WRITE else write(name, tmp_path)
     copy = tmp_path / "source"
     copy.mkdir()
     for file in package.iterdir():
@@ -58,9 +71,13 @@ def test_an_installed_plugin_is_found_by_its_entry_point_and_runs(tmp_path, name
             [python, "-m", "mechboard", *arguments], cwd=tmp_path, capture_output=True, text=True, env=environment
         )
 
-    listed = json.loads(bench("list", "methods", "--json").stdout)
-    assert f"mechboard-{name}" in {row["from"] for row in listed}
-    ran = bench("run", "--method", name, "--task", "compiled-brackets", "--json")
+    listed = json.loads(bench("list", f"{what}s", "--json").stdout)
+    [row] = [row for row in listed if row["from"] == f"mechboard-{name}"]
+    assert what == "method" or (row["kind"], row["tier"], row["family"]) == ("circuit", "embedded", name)
+    asked = (
+        ("--method", name, "--task", "compiled-brackets") if what == "method" else ("--method", "eap", "--task", name)
+    )
+    ran = bench("run", *asked, "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)[0]["value"] > 0.6
     own_test = subprocess.run([python, "-m", "pytest", "-q", str(copy)], cwd=tmp_path, capture_output=True, text=True)

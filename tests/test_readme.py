@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from test_cli import bench  # noqa: F401
@@ -11,11 +13,12 @@ from mechboard.store import Store
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-METHODS = re.findall(r"```python\n(.*?)```", README, re.S)
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+METHODS = [block for block in BLOCKS if "@method(" in block]
 
 
 def test_the_method_in_twenty_lines_runs_and_is_twenty_lines(bench):  # noqa: F811
-    code, _ = METHODS
+    code = METHODS[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     Path("difference.py").write_text(code)
     command = "run --method difference --task compiled-brackets --plugin difference.py"
@@ -32,6 +35,31 @@ def test_the_method_written_with_hooks_finds_circuits_and_its_cost_is_counted(be
     for record in records:
         assert record.headline_measure.value > 0.9, record.cell.name
         assert (record.cost.forwards, record.cost.backwards) == (2, 1)
+
+
+def test_the_task_of_ones_own_runs_and_is_a_fair_one(bench):  # noqa: F811
+    [code] = [block for block in BLOCKS if "(Task):" in block]
+    Path("agreement.py").write_text(code)
+    [run] = re.findall(r"`bench (run [^`]*--plugin agreement.py)`", README)
+    [check] = re.findall(r"`bench (check [^`]*--plugin agreement.py)`", README)
+    assert bench(*shlex.split(run.replace("--method all", "--method eap")), "--results", "r")[0] == 0
+    [record] = [record for _, record in Store("r").records()]
+    assert record.headline_measure.value > 0.9
+    code, out, _ = bench(*shlex.split(check))
+    assert code == 0, out
+
+
+def test_what_is_said_of_a_notebook_is_so(monkeypatch):
+    import mechboard
+    from mechboard.methods.eap import eap
+
+    [code] = [block for block in BLOCKS if "mechboard.load(" in block]
+    cheap = code.replace("ioi-mini,trained-ioi", "compiled-brackets")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(mechboard, "run", partial(mechboard.run, progress="quiet"))
+    told = {"my_method": replace(eap, name="my-method")}
+    exec(cheap, told)
+    assert {r.cell.method for r in told["results"]} == {"my-method", "eap", "random"}
 
 
 def test_a_model_and_pairs_of_ones_own_run_as_they_stand(bench):  # noqa: F811

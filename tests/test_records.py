@@ -41,6 +41,18 @@ LIES = [
     (("measures", AUC, "oracle"), 0.6, r"has oracle 0.6; valid: 1.0"),
     (("measures", AUC, "oracle"), 0.5, "oracle 0.5 is not better than chance 0.5"),
     (("measures", "cmd", "direction"), "higher", "cmd has direction 'higher'; valid: 'lower'"),
+    (
+        ("measures", "average-precision[t:s]"),
+        {"value": 0.3, "direction": "higher", "oracle": 1.0},
+        "has chance None; valid: 0 or more and under 1",
+    ),
+    (
+        ("measures", "average-precision[t:s]"),
+        {"value": 0.3, "direction": "higher", "chance": -0.1, "oracle": 1.0},
+        "has chance -0.1; valid: 0 or more and under 1",
+    ),
+    (("measures", "cmd", "chance"), -0.5, "oracle 0.0 is not better than chance -0.5"),
+    (("measures", "cpr-clipped", "chance"), 0.1, "cpr-clipped has chance 0.1; valid: None"),
     (("measures", "cmd", "value"), -1.0, "cmd is -1; valid: 0 or more"),
     (("measures", "cpr", "value"), -INFINITE, "finite number"),
     (("measures", AUC), None, "headline .* is not among the measures"),
@@ -109,6 +121,18 @@ def test_a_failed_record_needs_its_error_and_may_not_have_measures():
 def test_a_measure_of_a_third_party_keeps_what_its_scorer_says():
     own = {"value": 7.5, "direction": "lower", "chance": 9.0, "oracle": 1.0}
     assert parse(changed(("measures", "their-own"), own), "x.json").measures["their-own"].value == 7.5
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.03, 0.97])
+def test_a_chance_that_depends_on_the_truth_is_taken_as_it_is(chance):
+    own = {"value": 0.3, "direction": "higher", "chance": chance, "oracle": 1.0}
+    name = "average-precision[t:s]"
+    assert parse(changed(("measures", name), own), "x.json").measures[name].chance == chance
+
+
+def test_a_chance_that_a_task_states_is_taken_as_it_is():
+    assert parse(changed(("measures", "cmd", "chance"), 1.25), "x.json").measures["cmd"].chance == 1.25
+    assert parse(DONE, "x.json").measures["cmd"].chance is None
 
 
 def test_a_record_in_the_place_of_another_cell_is_refused(tmp_path):

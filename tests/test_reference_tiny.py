@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mechboard.graph import Ablation, Graph, PromptPairs, metric_values, run_patched
+from mechboard.graph import Ablation, PromptPairs, metric_values, run_patched
 from mechboard.graph.tl_weights import from_transformer_lens
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
@@ -38,7 +38,7 @@ def problem() -> CircuitProblem:
     )
     return CircuitProblem(
         model=decoder,
-        graph=Graph.of(decoder.config),
+        graph=decoder.graph,
         pairs=pairs,
         metric=logit_difference,
         ablation=Ablation("resample", decoder, pairs),

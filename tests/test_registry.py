@@ -125,3 +125,58 @@ def test_a_scratch_file_that_is_of_no_use_says_why(tmp_path, text, error):
 def test_loading_is_lazy():
     plugin = Plugin("method", "x", "module_that_does_not_exist:x", "d")
     assert plugin.describe() == {"summary": ""}
+
+
+# -- what is read from source ----------------------------------------------------------------------
+
+
+def test_every_builtin_task_says_its_kind_tier_and_family_without_being_imported():
+    registry = Registry()
+    for name, plugin in registry.plugins("task").items():
+        task, described = registry.load("task", name), plugin.describe()
+        assert (described["kind"], described["tier"]) == (task.kind, task.tier), name
+        assert (described["family"] or name, described["level"]) == (task.family, task.level), name
+
+
+PACKAGE = {
+    "base.py": "from dataclasses import dataclass\nfrom mechboard import protocols\n"
+    "@dataclass(frozen=True, kw_only=True)\nclass Base(protocols.Task):\n    kind: str = 'circuit'\n    family: str = 'words'\n"
+    "    level: int | None = max(1, 2)\n    def load(self, data_seed, device): ...\n",
+    "deep/__init__.py": "from ..base import Base as Above\n",
+    "deep/one.py": "raise SystemExit('nobody imports this')\nfrom dataclasses import dataclass\nfrom typing import Generic\n"
+    "from . import Above\nfrom .. import base\nimport described_package.base as whole\n"
+    "class Mine(Generic[int], Above):\n    family: str = 'mine'\n"
+    "here = Mine(name='here', summary='s')\nthere = base.Base(name='there', summary='s', tier='paper')\n"
+    "far = whole.Base(name='far', summary='s')\nlost = Nowhere(name='lost', summary='s')\n",
+}  # fmt: skip
+
+
+def test_defaults_are_found_as_a_reader_finds_them(tmp_path, monkeypatch):
+    for file, text in {"__init__.py": "", **PACKAGE}.items():
+        path = tmp_path / "described_package" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def told(attribute):
+        described = Plugin("task", "x", f"described_package.deep.one:{attribute}", "d").describe()
+        return [described.get(field) for field in ("kind", "tier", "family", "level", "ranked")]
+
+    assert told("here") == ["circuit", "embedded", "mine", None, True]
+    assert told("there") == ["circuit", "paper", "words", None, True]
+    assert told("far") == ["circuit", "embedded", "words", None, True]
+    assert told("lost") == [None] * 5
+
+
+def test_a_default_that_is_no_literal_is_not_that_of_the_base(tmp_path, monkeypatch):
+    (tmp_path / "hidden_default.py").write_text(
+        "from mechboard.protocols import Task\nclass Mine(Task):\n    tier: str = 'pa' + 'per'\nmine = Mine(name='mine')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "tier" not in Plugin("task", "mine", "hidden_default:mine", "d").describe()
+
+
+def test_a_scratch_file_says_its_kind(tmp_path):
+    scratch = tmp_path / "mine.py"
+    scratch.write_text((ROOT / "methods" / "random_scores.py").read_text().replace('name="random"', 'name="mine"'))
+    assert Registry((scratch,)).plugins("method")["mine"].describe()["kinds"] == ["circuit"]

@@ -11,7 +11,11 @@ from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
 from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
+from mechboard.identity import evaluation_id
 from mechboard.methods.activation_patching import activation_patching
+from mechboard.methods.eap import eap
+from mechboard.methods.eap_ig import eap_ig
+from mechboard.metrics.correlation import correlation
 from mechboard.metrics.roc import roc
 from mechboard.registry import Registry
 from mechboard.tasks.own import own_task
@@ -21,7 +25,7 @@ NAMES = [name for name in Registry().plugins("task") if name.startswith("trained
 
 def _trained(task) -> PatchedTransformer:
     """The shipped weights in the model that training uses."""
-    behaviour, decoder = task.behaviour, task.load(0, "cpu").model
+    behaviour, decoder = task.behaviour, task.load(0, "cpu").problem.model
     model = PatchedTransformer(vocabulary=len(behaviour.vocabulary), length=behaviour.length)
     w = decoder.weights
     with torch.no_grad():
@@ -66,22 +70,91 @@ def test_behaviour_interchange_and_strictness_are_what_the_card_says(task):
 
 
 def test_exact_patching_tells_the_declared_circuit_from_everything_else(task):
-    problem = task.load(1, "cpu")
+    instance = task.load(1, "cpu")
+    problem = instance.problem
     scores = activation_patching(problem, torch.Generator()).scores
-    truth = task.truths(problem)[0].edges
+    truth = instance.truths[0].edges
     assert roc(scores, truth).trapezoid >= 0.99
     assert scores[truth].min() > 0
 
 
 def test_the_published_effects_are_the_effects(task):
     published = json.loads((task.folder / "effects.json").read_text())["effects"]
-    problem = task.load(2, "cpu")
+    instance = task.load(2, "cpu")
+    problem = instance.problem
     assert set(published) == set(problem.graph.edges)
     scores = activation_patching(problem, torch.Generator()).scores
     largest = max(published.values())
     for edge in task.behaviour.edges:
         index = problem.graph.edges.index(edge)
         assert scores[index].item() == pytest.approx(published[edge], abs=0.2 * largest), edge
+
+
+def test_scores_are_compared_with_the_published_effects(task):
+    published = json.loads((task.folder / "effects.json").read_text())["effects"]
+    instance = task.load(0, "cpu")
+    problem = instance.problem
+    (truth,) = instance.truths
+    assert truth.effects.tolist() == pytest.approx([published[edge] for edge in problem.graph.edges])
+
+
+def test_exact_effects_tell_a_method_that_finds_the_circuit_from_one_that_knows_what_edges_do():
+    task = Registry().load("task", "trained-ioi")
+    instance = task.load(0, "cpu")
+    problem = instance.problem
+    effects = instance.truths[0].effects
+    found = {m.name: correlation(m(problem, torch.Generator()).scores.detach(), effects) for m in (eap, eap_ig)}
+    assert found == {"eap": pytest.approx(0.025, abs=0.005), "eap-ig": pytest.approx(0.927, abs=0.005)}
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A task whose files may be changed, and what changes the published effects."""
+    task = Registry().load("task", "trained-ioi")
+    copy = tmp_path / "ioi"
+    shutil.copytree(task.folder, copy)
+    monkeypatch.setattr(type(task), "folder", copy)
+
+    def write(change):
+        content = json.loads((copy / "effects.json").read_text())
+        change(content["effects"])
+        (copy / "effects.json").write_text(json.dumps(content))
+
+    return task, write
+
+
+def test_other_effects_make_scores_stale(copied):
+    task, write = copied
+    hashes, evaluation = task.truth_hashes(), evaluation_id("solution", task)
+    write(lambda effects: effects.update({"input->m0": 9.0}))
+    assert set(hashes) == {"effects.json"}
+    assert task.truth_hashes() != hashes
+    assert evaluation_id("solution", task) != evaluation
+
+
+@pytest.mark.parametrize("change", [lambda e: e.pop("input->m0"), lambda e: e.update({"input->m9": 1.0})])
+def test_effects_of_other_edges_are_refused(copied, change):
+    task, write = copied
+    write(change)
+    with pytest.raises(
+        ModelError, match=r"of other edges than the model has \('input->m[09]' is in one .* restore effects"
+    ):
+        task.load(0, "cpu")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"effects": 1}', '{"effects": {"input->m0": "much"}}'])
+def test_effects_that_cannot_be_read_are_refused(copied, text):
+    task, _ = copied
+    (task.folder / "effects.json").write_text(text)
+    with pytest.raises(ModelError, match="effects in .* cannot be read .* restore effects.json"):
+        task.load(0, "cpu")
+
+
+def test_effects_are_found_by_the_names_of_edges_and_not_by_their_place(copied):
+    task, write = copied
+    before = task.load(0, "cpu").truths[0].effects
+    write(lambda effects: effects.update({"input->m0": effects.pop("input->m0")}))
+    assert task.load(0, "cpu").truths[0].effects.equal(before)
 
 
 def test_the_training_model_patches_as_the_engine_does(task):

@@ -32,9 +32,9 @@ _COMMANDS = {
     "compare": ("compare", "Compare two results folders; exit 1 if anything is worse."),
     "gate": ("gate", "Run your branch and what it started from; exit 1 if anything is worse."),
     "leaderboard": ("leaderboard", "Build or serve the leaderboard page."),
-    "check": ("check", "Run a method through small problems: does it keep the contract?"),
+    "check": ("check", "Run the checks of a method or task: does it keep the contract?"),
     "pull": ("pull", "Fetch the models and data of a task."),
-    "new": ("new", "Write an installable package with a method of your own."),
+    "new": ("new", "Write an installable package with a method or a task of your own."),
     "doctor": ("doctor", "Check this installation and say what to mend."),
 }
 

@@ -1,4 +1,4 @@
-"""`bench check METHOD`: does a method keep the contract?"""
+"""`bench check NAME`: does a method or task keep the contract?"""
 
 from __future__ import annotations
 
@@ -10,37 +10,73 @@ import click
 
 from mechboard import cli
 from mechboard.cli.options import DURATION, json_option, open_registry, plugin_option
+from mechboard.errors import SelectionError, unknown
+from mechboard.registry import Registry
 from mechboard.selection import select
+
+_CHECKED = ("method", "task")
 
 
 @click.command("check")
-@click.argument("method")
+@click.argument("name")
 @click.option("--timeout", type=DURATION, default="10m", show_default=True, help="Kill a check that runs longer.")
 @click.option("--inline", is_flag=True, help="Run the checks in this process, for debuggers.")
 @plugin_option
 @json_option
-def command(method: str, timeout: float, inline: bool, plugins: tuple[Path, ...], as_json: bool) -> int:
-    """Run METHOD (names, globs, comma lists or `all`) through small problems; exits 1 if a check fails."""
-    from mechboard.conformance.methods import check_names, run_checks
+def command(name: str, timeout: float, inline: bool, plugins: tuple[Path, ...], as_json: bool) -> int:
+    """Run the checks of methods and tasks: names, globs, comma lists or `all`; exits 1 if a check fails.
+
+    `method:NAME` and `task:NAME` say which is meant.
+    """
+    from mechboard.conformance import check_names, run_checks
     from mechboard.workers.checks import checks_elsewhere
 
     registry = open_registry(plugins, inline=inline)
-    names = select("method", method, registry.plugins("method"))
-    methods = {name: registry.load("method", name) for name in names}  # what does not load is an error of its own
+    chosen = _chosen(name, registry)
+    loaded = {pair: registry.load(*pair) for pair in chosen}  # what does not load is an error of its own
     results = {
-        name: run_checks(loaded, registry)
+        _called(pair, chosen): run_checks(subject, registry)
         if inline
-        else list(checks_elsewhere(registry.reference("method", name), check_names(loaded), timeout=timeout))
-        for name, loaded in methods.items()
+        else list(checks_elsewhere(registry.reference(*pair), check_names(subject), timeout=timeout))
+        for pair, subject in loaded.items()
     }
     if as_json:
         click.echo(
             json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1, allow_nan=False)
         )
     else:
-        for name, found in results.items():
-            click.echo(name)
+        for called, found in results.items():
+            click.echo(called)
             for r in found:
                 click.echo(f"  {r.outcome:<9} {r.check:<22} {r.detail}")
-    bad = any(r.outcome in ("failed", "error") for found in results.values() for r in found)
-    return cli.REGRESSION if bad else cli.OK
+    return cli.OK if all(r.good for found in results.values() for r in found) else cli.REGRESSION
+
+
+def _chosen(given: str, registry: Registry) -> list[tuple[str, str]]:
+    """Methods and tasks of these names, as (`method` or `task`, name).
+
+    Raises:
+        SelectionError: a pattern matches neither.
+    """
+    chosen: dict[tuple[str, str], None] = {}
+    for part in given.split(","):
+        prefix, _, rest = part.strip().partition(":")
+        kinds, pattern = ((prefix,), rest) if prefix in _CHECKED and rest else (_CHECKED, part.strip())
+        matched = [(what, name) for what in kinds for name in _matching(what, pattern, registry)]
+        if not matched:
+            raise unknown(" or ".join(kinds), pattern, [name for what in kinds for name in registry.plugins(what)])
+        chosen |= dict.fromkeys(matched)
+    return list(chosen)
+
+
+def _matching(what: str, pattern: str, registry: Registry) -> list[str]:
+    try:
+        return select(what, pattern, registry.plugins(what))
+    except SelectionError:
+        return []
+
+
+def _called(pair: tuple[str, str], chosen: list[tuple[str, str]]) -> str:
+    """A name, with what it names in front where a method and a task share it."""
+    what, name = pair
+    return f"{what}:{name}" if sum(other == name for _, other in chosen) > 1 else name

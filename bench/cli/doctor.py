@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, entry_points, version
 from pathlib import Path
 
 import click
@@ -11,6 +11,8 @@ import click
 from mechboard import cli
 from mechboard.cli.options import json_option, results_option
 from mechboard.errors import BenchError
+from mechboard.kinds import GROUP as KINDS
+from mechboard.kinds import kind
 from mechboard.registry import GROUPS, Registry
 
 _REQUIRED = ("torch", "transformer-lens", "transformers", "safetensors", "scikit-learn", "pandas")
@@ -22,7 +24,7 @@ _OPTIONAL = {"sae-lens": "features", "detoxify": "toxicity", "wandb": "wandb"}
 @json_option
 def command(results: Path | None, as_json: bool) -> int:
     """Check packages, device, results folder and plugins; exits 1 if something must be mended."""
-    checks = [*_packages(), *_device(), _folder(results), *_plugins()]
+    checks = [*_packages(), _installation(), *_device(), _folder(results), *_plugins()]
     if as_json:
         click.echo(json.dumps([{"check": n, "state": s, "detail": d} for n, s, d in checks], indent=1, allow_nan=False))
     else:
@@ -44,6 +46,18 @@ def _packages() -> list[tuple[str, str, str]]:
         except PackageNotFoundError:
             checks.append((package, "absent", f"optional; pip install 'mechboard[{extra}]'"))
     return checks
+
+
+def _installation() -> tuple[str, str, str]:
+    """A build leaves a description of the package in a clone; an older one than is installed hides new plugins."""
+    described = {
+        str(found.locate_file("")): {(e.group, e.name, e.value) for e in found.entry_points}
+        for found in distributions(name="mechboard")
+    }
+    if any(entries != next(iter(described.values())) for entries in described.values()):
+        places = ", ".join(described)
+        return "mechboard", "broken", f"described differently in {places}; delete the older mechboard.egg-info"
+    return "mechboard", "ok", version("mechboard")
 
 
 def _device() -> list[tuple[str, str, str]]:
@@ -76,6 +90,11 @@ def _folder(results: Path | None) -> tuple[str, str, str]:
 
 def _plugins() -> list[tuple[str, str, str]]:
     registry, checks = Registry(), []
+    for entry in entry_points(group=KINDS):
+        try:
+            kind(entry.name)
+        except BenchError as error:
+            checks.append((f"kind {entry.name}", "broken", str(error)))
     for what in GROUPS:
         for name in registry.plugins(what):
             try:

@@ -50,6 +50,8 @@ def _described(registry: Registry, what: str, name: str) -> dict[str, Any]:
     for column in _COLUMNS[what]:
         value = described.get(column, "")
         row[column] = list(value) if isinstance(value, tuple) else value
+    if what == "task":
+        row["family"] = described.get("family") or name
     return row
 
 

@@ -1,4 +1,4 @@
-"""`bench new method NAME`: an installable package with a method of one's own."""
+"""`bench new method NAME` and `bench new task NAME`: an installable package of one's own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,33 @@ from pathlib import Path
 
 import click
 
+_into = click.option("--into", default=".", type=click.Path(path_type=Path), show_default=True, help="Parent folder.")
+
 
 @click.group("new")
 def command() -> None:
-    """Write an installable package with a method of your own."""
+    """Write an installable package with a method or a task of your own."""
 
 
 @command.command("method")
 @click.argument("name")
-@click.option("--into", default=".", type=click.Path(path_type=Path), show_default=True, help="Parent folder.")
+@_into
 def method(name: str, into: Path) -> None:
     """Write a package with a working method NAME, its registration and a test."""
     from mechboard.scaffold import write_method_package
 
-    folder = write_method_package(name, into)
-    click.echo(
-        f"Wrote {folder}. Next:\n  pip install -e {folder}\n  bench check {name}\n  bench run --method {name} --task all"
-    )
+    _say_next(write_method_package(name, into), name, f"bench run --method {name} --task all")
+
+
+@command.command("task")
+@click.argument("name")
+@_into
+def task(name: str, into: Path) -> None:
+    """Write a package with a working task NAME, its registration and a test."""
+    from mechboard.scaffold import write_task_package
+
+    _say_next(write_task_package(name, into), name, f"bench run --method all --task {name}")
+
+
+def _say_next(folder: Path, name: str, run: str) -> None:
+    click.echo(f"Wrote {folder}. Next:\n  pip install -e {folder}\n  bench check {name}\n  {run}")

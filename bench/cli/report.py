@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from mechboard.headlines import grid
 
 if TYPE_CHECKING:
     from mechboard.plan import Plan
@@ -41,38 +41,25 @@ def as_json(outcome: Outcome, store: Store) -> dict[str, Any]:
     }
 
 
-def print_table(outcomes: Sequence[Outcome]) -> None:
+def print_table(records: Sequence[Record]) -> None:
     """Methods x tasks; the mean where a cell has several seeds. A method that declines every task has no column."""
     from rich.console import Console
     from rich.table import Table
 
-    cells: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for outcome in outcomes:
-        cells[outcome.record.cell.task][outcome.record.cell.label].append(outcome.record)
-    labels = sorted({o.record.cell.label for o in outcomes if o.record.status != "unsupported"})
+    shown = grid(records)
+    answering = {r.cell.label for r in records if r.status != "unsupported"}
+    columns = [index for index, label in enumerate(shown.labels) if label in answering]
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("task")
     table.add_column("headline")
-    for label in labels:
-        table.add_column(label, justify="right")
-    for task, row in cells.items():
-        headline = next((r.headline for records in row.values() for r in records if r.headline), None)
-        table.add_row(task, (headline or "").partition("[")[0], *(_cell_text(row.get(label, [])) for label in labels))
+    for index in columns:
+        table.add_column(shown.labels[index], justify="right")
+    for row in shown.rows:
+        table.add_row(row.task, row.headline, *(row.entries[index].text for index in columns))
     console = Console()
     if not console.is_terminal:  # a file or pipe has no width to keep to
         console.width = 240
     console.print(table)
-
-
-def _cell_text(records: list[Record]) -> str:
-    if not records:
-        return ""
-    bad = [r.status for r in records if r.status != "done"]
-    if bad:
-        return f"{bad[0]} {len(bad)}/{len(records)}" if len(records) > 1 else str(bad[0])
-    measures = [r.headline_measure for r in records]
-    values = [m.value for m in measures if m is not None and m.value is not None]
-    return f"{fmean(values):.3f}" if len(values) == len(records) else "no value"
 
 
 def print_next_steps(store: Store, failed: Sequence[Outcome]) -> None:

@@ -1,11 +1,10 @@
-"""`bench run`: select, plan, run, and say what came out."""
+"""`bench run`: flags and a config file in front of a session, and what is printed when it has ended."""
 
 from __future__ import annotations
 
 import json
-import os
 import tomllib
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +12,57 @@ import click
 
 from mechboard import cli
 from mechboard.cli.options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
-from mechboard.errors import PluginError, UsageError
+from mechboard.errors import UsageError
 from mechboard.reference import Reference
 from mechboard.registry import Registry
-from mechboard.selection import parse_parameters, select
+from mechboard.selection import parse_parameters
+from mechboard.session import Find, Session, Settings, in_order, pick
 
 if TYPE_CHECKING:
-    from mechboard.contract.method import Method
+    from mechboard.cli.progress import Mode
     from mechboard.contract.task import Task
     from mechboard.plan import Plan
-    from mechboard.runner import Executor, Observer, Outcome
+    from mechboard.runner import Observer, Outcome
     from mechboard.store import Store
+    from mechboard.wandb_tracker import Mode as WandbMode
 
-Find = Callable[[str, str], Reference]
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What was typed, or stood in the config file."""
+
+    method: str
+    task: str | None
+    parameters: tuple[str, ...]
+    seeds: int
+    data_seeds: int
+    model: Path | None
+    pairs: Path | None
+    wandb: WandbMode
+    progress: Mode
+    device: str
+    jobs: int
+    timeout: float | None
+    memory: float | None
+    inline: bool
+    fresh: bool
+    dry_run: bool
+    results: Path | None
+    plugins: tuple[Path, ...]
+    as_json: bool
+
+    @property
+    def settings(self) -> Settings:
+        """What of it says how cells are run."""
+        return Settings(
+            device=self.device,
+            jobs=self.jobs,
+            timeout=self.timeout,
+            memory=self.memory,
+            fresh=self.fresh,
+            inline=self.inline,
+            typed=True,
+        )
 
 
 def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:
@@ -70,143 +107,84 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
 @results_option
 @plugin_option
 @json_option
-def command(**flags: Any) -> int:
+def command(**given: Any) -> int:
     """Run methods on tasks and leave one record per cell; run again to do only what is missing.
 
     Each method runs in a process of its own: what it breaks, prints or leaves behind stays there.
     """
-    # torch takes seconds to import, which `--help` and a mistyped name need not wait for.
-    registry = open_registry(flags["plugins"], inline=flags["inline"])
+    flags = Flags(**given)
+    own = _own(flags)
+    registry = open_registry(flags.plugins, inline=flags.inline)
     notices: list[str] = []
-    method_names = select("method", flags["method"], registry.plugins("method"))
-    own = flags["model"] is not None or flags["pairs"] is not None
-    if own and (flags["model"] is None or flags["pairs"] is None or flags["task"] is not None):
+    methods = pick(registry, "method", flags.method, notices)
+    if own is not None:
+        tasks, find = _own_task(registry, own)
+    else:
+        tasks, find = pick(registry, "task", flags.task or "", notices), registry.reference
+    from mechboard.plan import make_plan
+
+    passed = parse_parameters(flags.parameters, {m.name: m for m in methods})
+    plan = make_plan(methods, tasks, passed=passed, seeds=flags.seeds, data_seeds=flags.data_seeds)
+    return _run(plan, find, flags, notices)
+
+
+def _own(flags: Flags) -> tuple[Path, Path] | None:
+    """Model and pairs of one's own, None where `--task` names tasks."""
+    if flags.model is None and flags.pairs is None:
+        if flags.task is None:
+            raise UsageError(
+                "Neither --task nor --model with --pairs was given; `bench run --method eap --task all` runs all."
+            )
+        return None
+    if flags.model is None or flags.pairs is None or flags.task is not None:
         raise UsageError(
             "--model and --pairs make a task together and take the place of --task; give both and no --task."
         )
-    if not own and flags["task"] is None:
-        raise UsageError(
-            "Neither --task nor --model with --pairs was given; `bench run --method eap --task all` runs all."
-        )
-    methods = _load(registry, "method", method_names, flags["method"], notices)
-    if own:
-        tasks, find = _own_task(registry, flags["model"].resolve(), flags["pairs"].resolve())
-    else:
-        aliases = {name: (*suite.tasks, *suite.apart) for name, suite in registry.suites().items()}
-        names = select("task", flags["task"], registry.plugins("task"), aliases)
-        tasks, find = _load(registry, "task", names, flags["task"], notices), registry.reference
-    return _run(methods, tasks, find, flags, notices)
+    return flags.model.resolve(), flags.pairs.resolve()
 
 
-def _own_task(registry: Registry, model: Path, pairs: Path) -> tuple[list[Any], Find]:
+def _own_task(registry: Registry, own: tuple[Path, Path]) -> tuple[list[Task], Find]:
     """A task of one's own checkpoint and prompts, and where another process finds it: nobody registers it."""
-    where = Reference("mechboard.tasks.own:own_task", (str(model), str(pairs)))
+    where = Reference("mechboard.tasks.own:own_task", (str(own[0]), str(own[1])))
     return [where.load()], lambda what, name: where if what == "task" else registry.reference(what, name)
 
 
-def _load(registry: Registry, what: str, names: list[str], given: str, notices: list[str]) -> list[Any]:
-    """Load plugins; one that is broken stops the run only if it was asked for by name."""
-    loaded = []
-    for name in names:
-        try:
-            loaded.append(registry.load(what, name))
-        except PluginError as error:
-            if name in given.split(","):
-                raise
-            notices.append(f"skipped (broken plugin): {error}")
-    return loaded
-
-
-def _run(methods: list[Method], tasks: list[Task], find: Find, flags: dict[str, Any], notices: list[str]) -> int:
+def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
     from mechboard.cli import report
-    from mechboard.manifest import write_manifest
-    from mechboard.plan import make_plan
     from mechboard.store import Store, default_results
 
-    passed = parse_parameters(flags["parameters"], {m.name: m for m in methods})
-    plan = make_plan(methods, tasks, passed=passed, seeds=flags["seeds"], data_seeds=flags["data_seeds"])
     for unplanned in plan.unplanned:
-        if unplanned.status == "skipped" or "all" not in (flags["task"], flags["method"]):
+        if unplanned.status == "skipped" or "all" not in (flags.task, flags.method):
             notices.append(f"{unplanned.status}: {unplanned.label} x {unplanned.task} ({unplanned.reason})")
     for notice in notices:
         click.echo(f"note: {notice}", err=True)
-    if flags["dry_run"]:
-        report.print_plan(plan, as_json=flags["as_json"])
+    if flags.dry_run:
+        report.print_plan(plan, as_json=flags.as_json)
     if not plan.cells:
         click.echo(
             "error: Nothing to run: no selected method answers a selected task; `bench list` shows both.", err=True
         )
         return cli.NOTHING
-    if flags["dry_run"]:
+    if flags.dry_run:
         return cli.OK
-    _check_device(flags["device"])
-    store = Store(flags["results"] or default_results())
-    store.check_writable()
-    write_manifest(store, plan)
-    outcomes = _outcomes(plan, store, find, flags)
+    store = Store(flags.results or default_results())
+    outcomes = _outcomes(plan, Session(plan, store, find, flags.settings), store, flags)
     failed = [o for o in outcomes if o.failed]
-    if flags["as_json"]:
+    if flags.as_json:
         click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1, allow_nan=False))
     else:
-        report.print_table(outcomes)
+        report.print_table([o.record for o in outcomes])
         report.print_next_steps(store, failed)
     return cli.SOME_FAILED if failed else cli.OK
 
 
-def _outcomes(plan: Plan, store: Store, find: Find, flags: dict[str, Any]) -> list[Outcome]:
+def _outcomes(plan: Plan, session: Session, store: Store, flags: Flags) -> list[Outcome]:
     """Run the plan; outcomes in its order."""
-    import torch
-
     from mechboard.cli.progress import make_progress
-    from mechboard.runner import Runner
     from mechboard.wandb_tracker import WandbTracker
 
-    threads = 1 if flags["jobs"] > 1 else torch.get_num_threads()
-    with make_progress(flags["progress"], plan, jobs=flags["jobs"]) as progress:
+    with make_progress(flags.progress, plan, jobs=flags.jobs) as progress:
         observers: list[Observer] = [progress]
-        if flags["wandb"] != "off":
-            observers.append(WandbTracker(flags["wandb"], store, progress.noticed))
-        executor = _executor(find, flags, threads, progress)
-        runner = Runner(store, observers, executor, device=flags["device"], threads=threads, fresh=flags["fresh"])
-        if runner.pending(plan):
-            _prepare(plan, inline=flags["inline"])
-        outcomes = {o.record.cell.name: o for o in runner.run(plan)}
-    return [outcomes[planned.cell.name] for planned in plan.cells]
-
-
-def _executor(find: Find, flags: dict[str, Any], threads: int, progress: Observer) -> Executor:
-    if flags["inline"]:
-        from mechboard.workers.inline import Inline
-
-        given = [name for name in ("jobs", "timeout", "memory") if flags[name] not in (None, 1)]
-        if given:
-            raise UsageError(f"--inline was given with --{given[0]}, which takes a process per cell; drop one of them.")
-        return Inline(device=flags["device"])
-    if not hasattr(os, "fork"):
-        raise UsageError("This system cannot fork, so methods cannot have processes of their own; give --inline.")
-    from mechboard.workers.pool import Pool
-    from mechboard.workers.sandbox import Limits
-
-    limits = Limits(timeout=flags["timeout"], memory=flags["memory"])
-    return Pool(find, device=flags["device"], jobs=flags["jobs"], limits=limits, threads=threads)
-
-
-def _prepare(plan: Plan, *, inline: bool) -> None:
-    """What can be done while the first problems are being planned, and what should stop the run before it begins."""
-    if not inline:
-        from mechboard.workers.server import warm_up
-
-        warm_up()
-    for task in {planned.task.name: planned.task for planned in plan.cells}.values():
-        if not task.ranked:  # one's own prompts, in which one's own mistakes are likely
-            task.load(0, "cpu")
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        available = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise UsageError(f"--device {device!r} is not usable here; valid: {', '.join(available)}.") from error
+        if flags.wandb != "off":
+            observers.append(WandbTracker(flags.wandb, store, progress.noticed))
+        return in_order(plan, list(session.run(observers)))

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from mechboard.conformance.methods import CheckFailed, Trial, Trials
+from mechboard.conformance.methods import Trial, Trials
+from mechboard.conformance.results import CheckFailed
 from mechboard.errors import InvalidSolution
 from mechboard.graph import Graph
 from mechboard.metrics.roc import roc

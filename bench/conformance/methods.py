@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mechboard.conformance.results import CheckFailed, Result, outcome
 from mechboard.contract.kind import Kind
 from mechboard.contract.method import Method
 from mechboard.contract.task import Task
@@ -21,19 +22,6 @@ from mechboard.workers.cell import fingerprint
 _SLOW_SECONDS = 60.0
 
 Packed = Mapping[str, torch.Tensor]
-
-
-class CheckFailed(AssertionError):
-    """A plugin breaks the contract; the message says how and what to do."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Outcome of one check: `passed`, `failed`, `error` or `not asked`."""
-
-    check: str
-    outcome: str
-    detail: str
 
 
 class Trial:
@@ -151,11 +139,6 @@ def _trials(of: str) -> Trials:
     return loaded
 
 
-def run_checks(method: Method, registry: Registry | None = None) -> list[Result]:
-    """Every check on one method; a method that raises fails the check that it raised in, with its error."""
-    return list(checks(method, check_names(method), registry))
-
-
 def checks(method: Method, names: Sequence[str], registry: Registry | None = None) -> Iterator[Result]:
     """The outcome of each named check, as it is made."""
     registry = registry or Registry()
@@ -167,37 +150,10 @@ def checks(method: Method, names: Sequence[str], registry: Registry | None = Non
         if check in trials.not_for_references and method.reference:
             yield Result(name, "not asked", "a reference method")
             continue
-        try:
+
+        def made(of: str = of, check: str = check, trials: Trials = trials) -> str:
             if of not in open_trials:
                 open_trials[of] = Trial(method, kind(of), registry.load("task", trials.task))
-            yield Result(name, "passed", (_GENERAL | dict(trials.checks))[check](open_trials[of]))
-        except CheckFailed as error:
-            yield Result(name, "failed", str(error))
-        except (Exception, SystemExit) as error:
-            yield Result(name, "error", f"{type(error).__name__}: {error}")
+            return (_GENERAL | dict(trials.checks))[check](open_trials[of])
 
-
-def conformance_test(name: str) -> Any:
-    """A pytest test of one installed method, with one case per check."""
-    import pytest
-
-    registry = Registry()
-    method = registry.load("method", name)
-
-    @pytest.mark.parametrize("check", check_names(method))
-    def test(check: str) -> None:
-        outcome = {r.check: r for r in run_checks_once(name)}[check]
-        assert outcome.outcome in ("passed", "not asked"), outcome.detail
-
-    return test
-
-
-_cache: dict[str, list[Result]] = {}
-
-
-def run_checks_once(name: str) -> list[Result]:
-    """Results of an installed method, computed once in a process."""
-    if name not in _cache:
-        registry = Registry()
-        _cache[name] = run_checks(registry.load("method", name), registry)
-    return _cache[name]
+        yield outcome(name, made)

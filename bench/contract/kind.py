@@ -56,7 +56,8 @@ class Kind(ABC, Generic[Problem, Solution]):
         sees: what a method may declare to see beyond the problem.
         exhibits: what its scoring may leave in a record.
         adapters: how methods of other kinds answer tasks of this one.
-        trials: `module:attribute` of the trials that conformance runs on its methods, a `conformance.Trials`.
+        trials: `module:attribute` of the trials that conformance runs on its methods, a `conformance.methods.Trials`.
+        task_trials: the same for its tasks, a `conformance.tasks.TaskTrials`; empty for none.
     """
 
     name: ClassVar[str]
@@ -68,6 +69,7 @@ class Kind(ABC, Generic[Problem, Solution]):
     exhibits: ClassVar[tuple[type[Exhibit], ...]] = ()
     adapters: ClassVar[tuple[Adapter[Any, Any], ...]] = ()
     trials: ClassVar[str]
+    task_trials: ClassVar[str] = ""
 
     @abstractmethod
     def check(self, solution: object, problem: Problem) -> Solution:

@@ -1,7 +1,8 @@
 """What a measure means: its better direction, its anchors, the range of its values. A kind has one table of them.
 
 Scoring takes all of it from there, and a record that claims something else is no valid record: anchors belong to the
-benchmark, never to an entrant. A measure against one of several truths is named `auc[task:truth]`.
+benchmark, never to an entrant. Chance is a constant of most measures; of some it depends on the truth (its prevalence)
+or on the task (what random scores give there, which the task states). A measure against one of several truths is named `auc[task:truth]`.
 A measure that is in no table (a third party's) has the fields that its scorer gives it.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Literal
 
 from mechboard.contract.scores import Direction, Measure
 from mechboard.errors import ScoringError
@@ -21,12 +23,12 @@ _ROUNDING = 1e-9
 class Definition:
     """What does not depend on who is scored. `chance` and `oracle` are the anchors 0 and 1.
 
-    With `chance_varies` chance is the task's own (a prevalence, what a random ranking scores there), or not known.
+    `chance_of` says whose chance it is: this constant, always that of the truth, or that of the task if it states one.
     """
 
     direction: Direction
     chance: float | None = None
-    chance_varies: bool = False
+    chance_of: Literal["measure", "truth", "task"] = "measure"
     oracle: float | None = None
     lowest: float = -inf
     highest: float = inf
@@ -41,6 +43,8 @@ class Definitions:
     0.5
     >>> table.impossible("auc[ioi:acdc-963]", 7.5)
     'auc[ioi:acdc-963] is 7.5; valid: 0 to 1'
+    >>> table.wrong_chance("auc[ioi:acdc-963]", 0.8)
+    'auc[ioi:acdc-963] has chance 0.8; valid: 0.5'
     """
 
     table: Mapping[str, Definition]
@@ -68,29 +72,38 @@ class Definitions:
         known = self.of(name)
         if known is None:
             return ""
-        fields = ("direction", "oracle") if known.chance_varies else ("direction", "chance", "oracle")
-        for field in fields:
+        for field in ("direction", "oracle"):
             given, valid = getattr(measure, field), getattr(known, field)
             if given != valid:
                 return f"{name} has {field} {given!r}; valid: {valid!r}"
-        return self.impossible(f"chance of {name}", measure.chance)
+        return self.wrong_chance(name, measure.chance)
+
+    def wrong_chance(self, name: str, chance: float | None) -> str:
+        """Why a measure cannot have this chance; empty if it can."""
+        known = self.of(name)
+        if known is None or (chance is None and known.chance_of == "task"):
+            return ""
+        if known.chance_of == "measure":
+            return "" if chance == known.chance else f"{name} has chance {chance!r}; valid: {known.chance!r}"
+        assert known.oracle is not None
+        higher = known.direction == "higher"
+        fits = chance is not None and (known.lowest <= chance < known.oracle if higher else known.oracle < chance < inf)
+        valid = f"{known.lowest:g} or more and under {known.oracle:g}" if higher else f"over {known.oracle:g}"
+        return "" if fits else f"{name} has chance {chance!r}; valid: {valid}"
 
     def make(
         self, name: str, value: float | None, *, chance: float | None = None, of: str = "", note: str = ""
     ) -> Measure:
-        """A value of a measure of this table; `chance` where it varies.
+        """A value of a measure of this table; `chance` where it is that of the truth or of the task.
 
         Raises:
-            ScoringError: the measure cannot have this value, so whatever it was made from is broken.
+            ScoringError: the measure cannot have this value or this chance, so whatever it was made from is broken.
         """
         if said := self.impossible(name, value):
             raise ScoringError(f"{said}; the metric or the model's logits are broken, so nothing is scored.")
         known = self.table[name.partition("[")[0]]
-        return Measure(
-            value=value,
-            direction=known.direction,
-            chance=chance if known.chance_varies else known.chance,
-            oracle=known.oracle,
-            of=of,
-            note=note,
-        )
+        if known.chance_of == "measure" and chance is None:
+            chance = known.chance
+        if said := self.wrong_chance(name, chance):
+            raise ScoringError(f"{said}; state another chance, or none.")
+        return Measure(value=value, direction=known.direction, chance=chance, oracle=known.oracle, of=of, note=note)

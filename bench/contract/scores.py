@@ -66,8 +66,7 @@ class Curve(Part):
         return self
 
     def _repr_html_(self) -> str:
-        curves_svg = Reference("mechboard.drawing.curves:curves_figure").load()
-        return str(curves_svg([(self.y_label, self)]))
+        return str(Reference("mechboard.drawing.curves:curves_svg").load()([(self.y_label, self)]))
 
 
 class Exhibit(Part):
@@ -114,7 +113,8 @@ class Exhibit(Part):
         raise UsageError(f"A {self.type} has no strongest {top} parts; leave --top away.")
 
     def _repr_html_(self) -> str:
-        return self.draw(self.type)
+        # What is drawn for a page takes the page's style; alone it needs its own.
+        return self.export("svg", self.type) if "svg" in self.exports else self.draw(self.type)
 
 
 Exhibits = dict[str, SerializeAsAny[Exhibit]]

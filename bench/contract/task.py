@@ -85,8 +85,10 @@ class Task(ABC):
 
     @property
     def description(self) -> str:
-        """The whole story: the docstring of the module that the task's class stands in."""
-        return inspect.getdoc(inspect.getmodule(type(self))) or ""
+        """The whole story: the docstring of the module that the task's class stands in, or its own in a notebook."""
+        module = inspect.getmodule(type(self))
+        in_session = module is None or module.__name__ == "__main__"
+        return inspect.getdoc(type(self) if in_session else module) or ""
 
     def asset_hashes(self) -> Mapping[str, str]:
         """Content hash of every file that the problem is made from, by name."""

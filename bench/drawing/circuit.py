@@ -10,10 +10,10 @@ _STEP_X, _STEP_Y, _NODE_W, _NODE_H, _MARGIN = 66, 58, 50, 20, 24
 _ALL_NODES_UP_TO = 64
 _PORTS = {"q": -14, "k": 0, "v": 14}
 _STYLE = """
-svg.circuit{background:#fff;font:11px system-ui,sans-serif}.node rect{fill:#f3f4f6;stroke:#9ca3af}
-.node text{fill:#111}.idle{opacity:.35}.edge{fill:none;stroke-width:1.6}
-.hit{stroke:#15803d}.false{stroke:#b91c1c;stroke-dasharray:5 3}.missed{stroke:#b45309;stroke-dasharray:2 3}
-.unknown{stroke:#374151}
+svg.circuit{background:#fff;font:11px system-ui,sans-serif}
+.circuit .node rect{fill:#f3f4f6;stroke:#9ca3af}.circuit .node text{fill:#111}.circuit .idle{opacity:.35}
+.circuit .edge{fill:none;stroke-width:1.6}.circuit .hit{stroke:#15803d}.circuit .unknown{stroke:#374151}
+.circuit .false{stroke:#b91c1c;stroke-dasharray:5 3}.circuit .missed{stroke:#b45309;stroke-dasharray:2 3}
 """
 
 

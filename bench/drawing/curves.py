@@ -12,14 +12,69 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 460, 320, 48, 44, 12, 26
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "1 4", "5 5", "10 2 2 2")
 _COLOURS = 8
 _TABLE_POINTS = 12
+_LEGEND = 20
+_STYLE = """
+svg.mechboard-curves{background:#fff;font:12px system-ui,sans-serif}.mechboard-curves text{fill:#4b5563}
+.mechboard-curves .title{fill:#111;font-weight:600}.mechboard-curves .frame{fill:none;stroke:#d1d5db}
+.mechboard-curves .grid{stroke:#e5e7eb;stroke-width:.6}
+.mechboard-curves .chance{fill:none;stroke:#9ca3af;stroke-dasharray:2 4}
+.mechboard-curves .line{fill:none;stroke-width:2}
+""" + "".join(
+    f".mechboard-curves .c{index}{{stroke:{colour}}}"
+    for index, colour in enumerate(
+        ("#0b57b8", "#b45309", "#15803d", "#a21caf", "#0e7490", "#b91c1c", "#4d7c0f", "#6d28d9")
+    )
+)
 
 Place = Callable[[float, float], str]
 
 
 def curves_figure(curves: Sequence[tuple[str, Curve]]) -> str:
-    """A plot of named curves that share their axes. y is cut to [-0.5, 1.5], which the text says."""
+    """A plot for a page, whose style and script it takes; curves share their axes, y is cut to [-0.5, 1.5]."""
     if not curves:
         return ""
+    title = curves[0][1].title
+    cursor = f'<line class="cursor" x1="0" x2="0" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
+    return (
+        f"<figcaption>{escape(title)}</figcaption>"
+        f'<svg class="plot curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" tabindex="0" '
+        f'aria-label="{_described(curves)}. Arrow keys read out points.">'
+        + _drawn(curves)
+        + cursor
+        + "</svg>"
+        + "<output></output>"
+        + _legend([name for name, _ in curves])
+        + _table(curves)
+    )
+
+
+def curves_svg(curves: Sequence[tuple[str, Curve]]) -> str:
+    """The plot by itself, with its own style: title above, and below it a line per name if there are several."""
+    if not curves:
+        return ""
+    names = [name for name, _ in curves] if len(curves) > 1 else []
+    height = _HEIGHT + _LEGEND * len(names)
+    legend = (
+        f'<line class="line c{index % _COLOURS}" x1="{_LEFT}" x2="{_LEFT + 28}" y1="{y - 4}" y2="{y - 4}" '
+        f'stroke-dasharray="{_DASHES[index % len(_DASHES)]}"/><text x="{_LEFT + 36}" y="{y}">{escape(name)}</text>'
+        for index, name in enumerate(names)
+        for y in [_HEIGHT + _LEGEND * (index + 0.7)]
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mechboard-curves" viewBox="0 {-_LEGEND} {_WIDTH} '
+        f'{height + _LEGEND}" width="{_WIDTH}" height="{height + _LEGEND}" role="img" aria-label="{_described(curves)}">'
+        f'<style>{_STYLE}</style><text class="title" x="{_LEFT}" y="0">{escape(curves[0][1].title)}</text>'
+        f"{_drawn(curves)}{''.join(legend)}</svg>"
+    )
+
+
+def _described(curves: Sequence[tuple[str, Curve]]) -> str:
+    lines = "; ".join(f"{name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for name, c in curves)
+    return escape(f"{curves[0][1].title}: {lines}")
+
+
+def _drawn(curves: Sequence[tuple[str, Curve]]) -> str:
+    """Axes and lines."""
     first = curves[0][1]
     smallest = min((x for _, c in curves for x in c.x if x > 0), default=1.0)
     low, high = (0.0, 1.0) if first.chance else _range([y for _, c in curves for y in c.y])
@@ -40,18 +95,7 @@ def curves_figure(curves: Sequence[tuple[str, Curve]]) -> str:
             f'<polyline class="line c{index % _COLOURS}" points="{points}"{dash} data-name="{escape(name)}" '
             f'data-x="{_numbers(curve.x)}" data-y="{_numbers(curve.y)}"><title>{escape(name)}</title></polyline>'
         )
-    parts.append(f'<line class="cursor" x1="0" x2="0" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
-    described = "; ".join(f"{name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for name, c in curves)
-    return (
-        f"<figcaption>{escape(first.title)}</figcaption>"
-        f'<svg class="plot curves" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" tabindex="0" '
-        f'aria-label="{escape(first.title)}: {escape(described)}. Arrow keys read out points.">'
-        + "".join(parts)
-        + "</svg>"
-        + "<output></output>"
-        + _legend([name for name, _ in curves])
-        + _table(curves)
-    )
+    return "".join(parts)
 
 
 def scatter_svg(points: Sequence[tuple[str, float, float]], *, title: str, x_label: str, y_label: str) -> str:

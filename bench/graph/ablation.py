@@ -17,22 +17,38 @@ from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.graph.decoder import Decoder
-from mechboard.graph.graph import Graph
 from mechboard.graph.pairs import PromptPairs
 from mechboard.graph.trace import new_outputs, record_outputs
+
+__all__ = ["Ablation", "AblationKind"]
 
 AblationKind = Literal["resample", "mean", "mean-global", "zero"]
 
 
 class Ablation:
-    """One kind of ablation of one model; means come from the discovery prompts it is fitted to."""
+    """One kind of ablation of one model; means come from the discovery prompts it is fitted to.
+
+    Args:
+        kind: what an ablated edge carries.
+        decoder: the model.
+        discovery: the prompts whose corrupt sides the means are taken over.
+        batch_size: prompts at a time, which bounds memory and changes no mean beyond rounding.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder, clean, corrupt = model.load(), torch.tensor([[0, 7, 3]]), torch.tensor([[0, 8, 3]])
+        >>> pairs = PromptPairs(clean, corrupt, torch.tensor([3]), torch.tensor([[2]]), {})
+        >>> torch.equal(Ablation("resample", decoder, pairs).outputs(pairs)[0], decoder.embed(corrupt))
+        True
+        >>> bool(Ablation("zero", decoder, pairs).outputs(pairs).any())
+        False
+    """
 
     def __init__(self, kind: AblationKind, decoder: Decoder, discovery: PromptPairs, *, batch_size: int = 32) -> None:
         if kind not in get_args(AblationKind):
             raise UsageError(f"Ablation {kind!r} is unknown; valid: {', '.join(get_args(AblationKind))}.")
         self.kind: AblationKind = kind
         self._decoder = decoder
-        self._graph = Graph.of(decoder.config)
         self._means: Tensor | None = None
         if kind in ("mean", "mean-global"):
             self._means = self._position_means(discovery, batch_size, pooled=kind == "mean-global")
@@ -43,19 +59,26 @@ class Ablation:
             yield self._means
 
     def _position_means(self, discovery: PromptPairs, batch_size: int, *, pooled: bool) -> Tensor:
-        """[source, position, d_model]; positions beyond every prompt's end are left at zero."""
-        total: Tensor | None = None
-        seen = torch.zeros(discovery.corrupt.shape[1], device=self._decoder.device, dtype=self._decoder.dtype)
+        """[source, position, d_model]; positions beyond every prompt's end are left at zero.
+
+        Equal values, summed and divided by their number, give that value up to rounding only. So what is averaged are
+        differences from the mean so far, which begins as the value of the first prompt that reaches the position.
+        """
+        at = torch.arange(discovery.corrupt.shape[1], device=self._decoder.device)
+        seen = torch.zeros(len(at), device=self._decoder.device, dtype=self._decoder.dtype)
+        means = seen.new_zeros(self._decoder.graph.n_sources, len(at), self._decoder.config.d_model)
         for pairs in discovery.batches(batch_size):
-            real = torch.arange(len(seen), device=pairs.lengths.device) < pairs.lengths[:, None]
+            # [prompts, position]: where there is a token and no padding
+            real = at < pairs.lengths[:, None]
             outputs = record_outputs(self._decoder, self._decoder.embed(pairs.corrupt))
-            part = torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype))
-            total = part if total is None else total + part
+            new = (seen == 0) & real.any(0)
+            means = torch.where(new[:, None], outputs[:, real.int().argmax(0), at], means)
             seen += real.sum(0)
-        assert total is not None
+            outputs -= means[:, None]
+            means += torch.einsum("nbsd,bs->nsd", outputs, real.to(outputs.dtype)) / seen.clamp(min=1)[:, None]
         if pooled:
-            return (total.sum(1) / seen.sum())[:, None, :].expand_as(total).contiguous()
-        return total / seen.clamp(min=1)[:, None]
+            return ((means * seen[:, None]).sum(1) / seen.sum())[:, None, :].expand_as(means).contiguous()
+        return means
 
     @torch.no_grad()
     def outputs(
@@ -69,7 +92,7 @@ class Ablation:
         embedded = self._decoder.embed(pairs.corrupt)
         if self.kind == "resample":
             return record_outputs(self._decoder, embedded, into=into)
-        outputs = new_outputs(self._graph, embedded) if into is None else into
+        outputs = new_outputs(self._decoder.graph, embedded) if into is None else into
         if self._means is None:
             return outputs.zero_()
         length = embedded.shape[1]

@@ -19,11 +19,14 @@ from mechboard.graph.cost import Cost, current
 from mechboard.graph.decoder import Decoder
 from mechboard.graph.export import to_huggingface
 
-_ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "neox": "GPTNeoXForCausalLM", "llama": "LlamaForCausalLM"}
+__all__ = ["to_bridge"]
 
 
 def to_bridge(decoder: Decoder) -> Any:
     """A TransformerBridge over the decoder's weights, without any weight processing.
+
+    Args:
+        decoder: the model; the bridge has a copy of its weights, in its precision and on its device.
 
     Raises:
         ModelError: the decoder fits no Hugging Face architecture.
@@ -34,9 +37,7 @@ def to_bridge(decoder: Decoder) -> Any:
     model = to_huggingface(decoder)
     # Bridges read attention patterns, which only the eager implementation exposes.
     model.set_attn_implementation("eager")
-    bridge = build_bridge_from_module(
-        model, architecture=_ARCHITECTURES[decoder.architecture], hf_config=model.config, tokenizer=None
-    )
+    bridge = build_bridge_from_module(model, architecture=type(model).__name__, hf_config=model.config, tokenizer=None)
     if decoder.config.norm == "none":
         # A bridge recomputes LayerNorm from its weight; an identity has none, so it must call the module.
         for module in bridge.modules():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+__all__ = ["Activation", "DecoderConfig", "Norm", "Positions"]
+
 Norm = Literal["layer", "rms", "none"]
 Positions = Literal["learned", "rotary", "none"]
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]

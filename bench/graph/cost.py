@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+__all__ = ["Cost", "count", "counting", "current"]
+
 
 @dataclass
 class Cost:
@@ -26,7 +28,14 @@ _current: ContextVar[Cost | None] = ContextVar("mechboard_cost", default=None)
 
 @contextmanager
 def counting() -> Iterator[Cost]:
-    """Count every pass made inside the block."""
+    """Count every pass made inside the block.
+
+    Example:
+        >>> with counting() as cost:
+        ...     count(forward=2)
+        >>> cost.forward_sequences
+        2
+    """
     cost = Cost()
     token = _current.set(cost)
     try:

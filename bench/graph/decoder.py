@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -16,14 +17,27 @@ from torch import Tensor
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 from mechboard.graph.cost import count
+from mechboard.graph.graph import Graph
 from mechboard.graph.layers import Normalised, activate, apply_gain, attend, normalise
 from mechboard.graph.weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
+
+__all__ = ["Decoder"]
 
 
 class Decoder:
     """A model: configuration and weights, in one precision on one device.
 
-    `architecture` names the Hugging Face class that holds the same weights (`hf.to_huggingface`).
+    Args:
+        config: sizes and choices.
+        weights: in the layout of `weights.py`.
+        architecture: which family of `architectures.ARCHITECTURES` holds the same weights.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder, tokens = model.load(), torch.tensor([[0, 7, 3]])
+        >>> final = decoder.resume(decoder.embed(tokens))
+        >>> torch.equal(decoder.unembed(final), decoder(tokens))
+        True
     """
 
     def __init__(self, config: DecoderConfig, weights: DecoderWeights, *, architecture: str = "gpt2") -> None:
@@ -39,20 +53,22 @@ class Decoder:
         d_model, d_head = self.config.d_model, self.config.d_head
         parts = [layer.q, layer.k, layer.v]
         fused = torch.cat([w.permute(1, 0, 2).reshape(d_model, -1) for w in parts], dim=1)
-        heads = fused.view(d_model, -1, d_head).permute(1, 0, 2)
+        heads = fused.view(d_model, -1, d_head).permute(1, 0, 2)  # [heads + 2 kv_heads, d_model, d_head]
         q, k, v = torch.split(heads, [w.shape[0] for w in parts])
         biases = [layer.q_bias, layer.k_bias, layer.v_bias]
         bias = None
         if any(b is not None for b in biases):
-            bias = torch.cat(
-                [
-                    w.new_zeros(w.shape[0] * d_head) if b is None else b.flatten()
-                    for b, w in zip(biases, parts, strict=True)
-                ]
-            )
+            absent = (w.new_zeros(w.shape[0] * d_head) for w in parts)
+            # [(heads + 2 kv_heads) d_head]
+            bias = torch.cat([z if b is None else b.flatten() for b, z in zip(biases, absent, strict=True)])
         self._fused.append(fused)
         self._fused_bias.append(bias)
         return replace(layer, q=q, k=k, v=v)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Its graph at the level of query, key and value inputs, at which everything is computed."""
+        return Graph.of(self.config)
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +115,7 @@ class Decoder:
     def project(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of every *query* head, [batch, position, heads, d_head] each, from a normalised input."""
         config = self.config
-        y = x @ self._fused[layer]
+        y = x @ self._fused[layer]  # [batch, position, (heads + 2 kv_heads) d_head]
         bias = self._fused_bias[layer]
         if bias is not None:
             y += bias

@@ -23,17 +23,27 @@ from torch import Tensor
 from mechboard.errors import UsageError
 from mechboard.graph.config import DecoderConfig
 
+__all__ = ["Graph", "Level"]
+
 Level = Literal["qkv", "head"]
 
 
 class Graph:
     """The graph of one decoder shape, at the level of query, key and value inputs or of heads.
 
-    >>> graph = Graph(n_layers=12, n_heads=12, has_mlp=True, parallel=False)
-    >>> graph.n_sources, graph.n_destinations, graph.n_edges
-    (157, 445, 32491)
-    >>> graph.edges[0], graph.edges[-1]
-    ('input->a0.h0<q>', 'm11->logits')
+    Args:
+        n_layers: number of layers.
+        n_heads: query heads of each layer; each has k and v inputs of its own, whether its keys are shared or not.
+        has_mlp: whether layers have an MLP.
+        parallel: whether a layer's MLP reads what its heads read, and so nothing of them.
+        level: `qkv` for three inputs per head, `head` for one.
+
+    Example:
+        >>> graph = Graph(n_layers=12, n_heads=12, has_mlp=True, parallel=False)
+        >>> graph.n_sources, graph.n_destinations, graph.n_edges
+        (157, 445, 32491)
+        >>> graph.edges[0], graph.edges[-1]
+        ('input->a0.h0<q>', 'm11->logits')
     """
 
     def __init__(self, *, n_layers: int, n_heads: int, has_mlp: bool, parallel: bool, level: Level = "qkv") -> None:
@@ -114,7 +124,7 @@ class Graph:
     @cached_property
     def valid(self) -> Bool[Tensor, "sources destinations"]:
         """Which cells of the dense matrix are edges."""
-        visible = torch.full((self.n_destinations,), self.n_sources)
+        visible = torch.full((self.n_destinations,), self.n_sources)  # of each destination: `logits` sees all
         for layer in range(self.n_layers):
             visible[self.attention_destinations(layer)] = self.visible_to_attention(layer)
             if self.has_mlp:

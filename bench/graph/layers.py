@@ -1,5 +1,7 @@
 """The arithmetic of one block, as pure functions of tensors: normalise, attend, activate.
 
+__all__ = ["Normalised", "activate", "apply_gain", "attend", "normalise", "normalise_backward", "rotate"]
+
 Shapes: `x` is [batch, position, d_model]; per-head tensors are [batch, position, head, d_head].
 """
 
@@ -59,7 +61,7 @@ def rotate(
 ) -> Float[Tensor, "batch position heads d_head"]:
     """Rotary positions in the half-split convention of GPT-NeoX and Llama."""
     angle = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)[:, None, None] * frequencies
-    cos, sin = angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin()  # [position, 1, half]
     half = frequencies.shape[0]
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)
@@ -75,7 +77,7 @@ def attend(
     """Causal attention of heads that each have their own q, k and v."""
     if frequencies is not None:
         q, k = rotate(q, frequencies), rotate(k, frequencies)
-    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # [batch, heads, position, d_head] each
     z = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=config.attention_scale)
     return z.transpose(1, 2)
 

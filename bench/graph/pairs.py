@@ -12,6 +12,8 @@ from torch import Tensor
 
 from mechboard.errors import UsageError
 
+__all__ = ["CheckedMetric", "Metric", "PromptPairs"]
+
 
 @dataclass(frozen=True)
 class PromptPairs:
@@ -19,6 +21,14 @@ class PromptPairs:
 
     Prompts of different lengths are padded on the right; attention is causal, so what follows
     the last position that the metric reads has no effect. `targets` are per-prompt tensors that only the metric understands.
+
+    Example:
+        >>> clean, corrupt = torch.tensor([[0, 5, 7], [0, 6, 7]]), torch.tensor([[0, 8, 7], [0, 9, 7]])
+        >>> pairs = PromptPairs(clean, corrupt, torch.tensor([3, 3]), torch.tensor([[2], [2]]), {})
+        >>> pairs.read(torch.arange(6.0).view(2, 3, 1)).flatten()
+        tensor([2., 5.])
+        >>> [len(batch) for batch in pairs.batches(1)]
+        [1, 1]
     """
 
     clean: Int[Tensor, "prompts position"]

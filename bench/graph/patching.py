@@ -24,6 +24,8 @@ from mechboard.graph.graph import Graph
 from mechboard.graph.layers import apply_gain
 from mechboard.graph.trace import new_outputs, record_outputs
 
+__all__ = ["patch_each_edge", "run_patched"]
+
 
 @torch.no_grad()
 def run_patched(
@@ -40,9 +42,19 @@ def run_patched(
         ablated: every source's output in the ablated run.
         patched: dense edge set at the q/k/v level (`graph.to_qkv(graph.dense(edges))`); cells that are
             no edges are ignored.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder = model.load()
+        >>> clean, corrupt = (decoder.embed(torch.tensor([[0, word, 3]])) for word in (7, 8))
+        >>> ablated, every_edge = record_outputs(decoder, corrupt), decoder.graph.valid
+        >>> torch.allclose(run_patched(decoder, clean, ablated, ~every_edge), decoder.resume(clean), atol=1e-4)
+        True
+        >>> torch.allclose(run_patched(decoder, clean, ablated, every_edge), decoder.resume(corrupt), atol=1e-4)
+        True
     """
     count(forward=x.shape[0])
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     patched = (patched & graph.valid.to(patched.device)).to(x.device)
     change = new_outputs(graph, x)  # ablated - current output, row by row as the run goes
     torch.sub(ablated[0], x, out=change[0])
@@ -50,7 +62,7 @@ def run_patched(
         columns, visible = graph.attention_destinations(index), graph.visible_to_attention(index)
         inputs = _inputs(x, change[:visible], patched[:visible, columns])
         z = decoder.attend(*_project_separately(decoder, index, inputs))
-        per_head = torch.einsum("bshe,hed->hbsd", z, weights.o)
+        per_head = torch.einsum("bshe,hed->hbsd", z, weights.o)  # [heads, batch, position, d_model]
         if weights.o_bias is not None:
             per_head += weights.o_bias / decoder.config.n_heads
         heads = graph.head_sources(index)
@@ -72,13 +84,14 @@ def _inputs(
     x: Tensor, change: Float[Tensor, "visible batch position d_model"], patched: Bool[Tensor, "visible destinations"]
 ) -> tuple[Float[Tensor, "distinct batch position d_model"], Int[Tensor, " destinations"]]:
     """The distinct inputs of a block of destinations, and which of them each destination reads."""
-    distinct, which = torch.unique(patched.T, dim=0, return_inverse=True)
+    distinct, which = torch.unique(patched.T, dim=0, return_inverse=True)  # [distinct, visible], [destinations]
     used = distinct.any(0)
     if not bool(used.any()):
         return x[None], which
     if bool(used.all()):
         moved = distinct.to(x.dtype) @ change.flatten(1)
     else:
+        # A circuit near the whole graph patches few sources; the others' changes need not be multiplied by zero.
         rows = used.nonzero().squeeze(1)
         moved = distinct[:, rows].to(x.dtype) @ change[rows].flatten(1)
     return moved.view(-1, *x.shape).add_(x), which
@@ -92,8 +105,9 @@ def _project_separately(decoder: Decoder, layer: int, inputs: tuple[Tensor, Tens
     if len(unit) == 1:
         return decoder.project(layer, unit[0])
     _, batch, position, d_model = unit.shape
+    # [3 x heads, d_model, d_head]
     matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
-    y = torch.bmm(unit.view(len(unit), -1, d_model)[which], matrices)
+    y = torch.bmm(unit.view(len(unit), -1, d_model)[which], matrices)  # [3 x heads, batch x position, d_head]
     parts = y.view(3, decoder.config.n_heads, -1, decoder.config.d_head)
     if weights.q_bias is not None:
         parts[0] += weights.q_bias[:, None]
@@ -113,16 +127,35 @@ def patch_each_edge(
     graph: Graph | None = None,
     max_rows: int = 2048,
 ) -> Iterator[tuple[int, slice, Float[Tensor, "edges batch position d_model"]]]:
-    """Patch every edge of `graph` (by default q/k/v level) alone; yields (destination, source rows, final streams).
+    """Patch every edge alone; yields (destination, source rows, final streams).
 
     Only the destination is recomputed, then the pass resumes behind it; an edge that does not move
     its destination's output at all yields the clean final stream without a pass.
-    Cost: at most one forward per edge, `max_rows` (prompts x edges) at a time.
+    Cost: at most one forward per edge.
+
+    Args:
+        decoder: the model.
+        x: value of the `input` node in the clean run.
+        ablated: every source's output in the ablated run.
+        graph: whose edges; the decoder's own, at the q/k/v level, unless given.
+        max_rows: prompts x edges in one pass, which bounds memory and changes no value. The default fills the matrix
+            products of a small model.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder = model.load()
+        >>> clean, corrupt = (decoder.embed(torch.tensor([[0, word, 3]])) for word in (7, 8))
+        >>> patched = patch_each_edge(decoder, clean, record_outputs(decoder, corrupt))
+        >>> destination, sources, finals = next(patched)
+        >>> [f"{s}->{decoder.graph.destinations[destination]}" for s in decoder.graph.sources[sources]]
+        ['input->a0.h0<q>']
+        >>> finals.shape == (1, *clean.shape)
+        True
     """
-    graph = graph or Graph.of(decoder.config)
+    graph = decoder.graph if graph is None else graph
     clean = _CleanRun.of(decoder, x)
     outputs = clean.outputs
-    change = ablated - outputs
+    change = ablated - outputs  # [sources, batch, position, d_model]
     chunk = max(1, max_rows // x.shape[0])
     for index, stream in enumerate(clean.streams):
         mid = stream + outputs[graph.head_sources(index)].sum(0)
@@ -153,9 +186,10 @@ class _CleanRun(NamedTuple):
 
     @classmethod
     def of(cls, decoder: Decoder, x: Tensor) -> _CleanRun:
-        graph = Graph.of(decoder.config)
         outputs = record_outputs(decoder, x)
-        streams = [outputs[: graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)]
+        streams = [
+            outputs[: decoder.graph.visible_to_attention(layer)].sum(0) for layer in range(decoder.config.n_layers)
+        ]
         return cls(outputs, streams, outputs.sum(0))
 
 
@@ -180,15 +214,15 @@ def _head_change(
     """Change of one head's output when its q (0), k (1) and v (2) inputs in `parts` move by each of `change`."""
     weights = decoder.weights.layers[layer]
     edges = change.shape[0]
-    unit = _unit(decoder, layer, stream + change).flatten(0, 1)
+    unit = _unit(decoder, layer, stream + change).flatten(0, 1)  # [edges x batch, position, d_model]
     group = decoder.config.n_heads // decoder.config.n_kv_heads
     projections = (
         (weights.q[head], weights.q_bias, head),
         (weights.k[head // group], weights.k_bias, head // group),
         (weights.v[head // group], weights.v_bias, head // group),
     )
-    clean = [t[:, :, head : head + 1] for t in qkv]
-    many = [t.repeat(edges, 1, 1, 1) for t in clean]
+    clean = [t[:, :, head : head + 1] for t in qkv]  # [batch, position, 1, d_head] each
+    many = [t.repeat(edges, 1, 1, 1) for t in clean]  # [edges x batch, position, 1, d_head] each
     for part in parts:
         matrix, bias, row = projections[part]
         many[part] = (unit @ matrix + (0 if bias is None else bias[row]))[:, :, None]
@@ -206,11 +240,11 @@ def _resume_moved(
     after_mlp: bool,
 ) -> Float[Tensor, "edges batch position d_model"]:
     """Final streams when the stream inside `layer` is `mid + moved`; edges that move nothing cost nothing."""
-    alive = moved.flatten(1).any(1)
+    alive = moved.flatten(1).any(1)  # [edges]
     finals = clean.final.expand_as(moved).clone()
     if not bool(alive.any()):
         return finals
-    x = (mid + moved[alive]).flatten(0, 1)
+    x = (mid + moved[alive]).flatten(0, 1)  # [alive edges x batch, position, d_model]
     if not after_mlp and decoder.config.has_mlp:
         base = clean.streams[layer].repeat(int(alive.sum()), 1, 1) if decoder.config.parallel else x
         x = x + decoder.mlp(layer, base)

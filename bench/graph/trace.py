@@ -1,5 +1,7 @@
 """One forward pass that remembers, and the backward pass that yields the gradient at every edge's end.
 
+__all__ = ["InputGradients", "Tape", "input_gradients", "new_outputs", "record_outputs", "record_tape"]
+
 Forward: the ordinary fused pass. It can write every node's output into one preallocated
 [source, batch, position, d_model] buffer, and keeps what the backward needs: per layer the
 normalised inputs and the small graphs of attention and activation, for which autograd serves.
@@ -65,10 +67,23 @@ def record_outputs(
     *,
     into: Float[Tensor, "sources batch position d_model"] | None = None,
 ) -> Float[Tensor, "sources batch position d_model"]:
-    """Outputs of every node in a plain run from the `input` node's value `x`. Cost: one forward."""
-    graph = Graph.of(decoder.config)
-    outputs = new_outputs(graph, x) if into is None else into
-    _forward(decoder, graph, x, outputs=outputs, subtract=False, tape=None)
+    """Outputs of every node in a plain run. Cost: one forward.
+
+    Args:
+        decoder: the model.
+        x: value of the `input` node, as `decoder.embed(tokens)` gives it.
+        into: a buffer to write into, for one that is made once.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder = model.load()
+        >>> x = decoder.embed(torch.tensor([[0, 7, 3]]))
+        >>> outputs = record_outputs(decoder, x)
+        >>> torch.allclose(outputs.sum(0), decoder.resume(x), atol=1e-4)  # nodes add to one stream
+        True
+    """
+    outputs = new_outputs(decoder.graph, x) if into is None else into
+    _forward(decoder, x, outputs=outputs, subtract=False, tape=None)
     return outputs
 
 
@@ -79,20 +94,30 @@ def record_tape(
     *,
     subtract_from: Float[Tensor, "sources batch position d_model"] | None = None,
 ) -> Tape:
-    """Run from the `input` node's value `x` and remember what a backward pass needs. Cost: one forward.
+    """Run and remember what a backward pass needs. Cost: one forward.
 
-    With `subtract_from`, a buffer of other outputs becomes, in place, (this run - those).
+    Args:
+        decoder: the model.
+        x: value of the `input` node, as `decoder.embed(tokens)` gives it.
+        subtract_from: outputs of every node in another run; they become, in place, (this run - those).
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder = model.load()
+        >>> clean, corrupt = (decoder.embed(torch.tensor([[0, word, 3]])) for word in (7, 8))
+        >>> differences = record_outputs(decoder, corrupt)
+        >>> tape = record_tape(decoder, clean, subtract_from=differences)
+        >>> torch.allclose(differences.sum(0), tape.final - decoder.resume(corrupt), atol=1e-4)
+        True
     """
     tape = Tape(final=x)
-    _forward(decoder, Graph.of(decoder.config), x, outputs=subtract_from, subtract=True, tape=tape)
+    _forward(decoder, x, outputs=subtract_from, subtract=True, tape=tape)
     return tape
 
 
-def _forward(
-    decoder: Decoder, graph: Graph, x: Tensor, *, outputs: Tensor | None, subtract: bool, tape: Tape | None
-) -> None:
+def _forward(decoder: Decoder, x: Tensor, *, outputs: Tensor | None, subtract: bool, tape: Tape | None) -> None:
     count(forward=x.shape[0])
-    config = decoder.config
+    config, graph = decoder.config, decoder.graph
     sign = -1 if subtract else 0
     _store(outputs, 0, x, sign)
     for index, weights in enumerate(decoder.weights.layers):
@@ -101,7 +126,7 @@ def _forward(
         if tape is not None:
             q, k, v = (t.detach().requires_grad_() for t in (q, k, v))
         with torch.set_grad_enabled(tape is not None):
-            z = decoder.attend(q, k, v)
+            z = decoder.attend(q, k, v)  # [batch, position, heads, d_head]
         layer_tape = _LayerTape(attention_norm, (q, k, v), z)
         z = z.detach()
         if outputs is not None:
@@ -137,8 +162,8 @@ def _store(outputs: Tensor | None, row: int, value: Tensor, sign: int) -> None:
 def _store_heads(rows: Tensor, z: Tensor, o: Tensor, o_bias: Tensor | None, sign: int) -> None:
     """Rows <- z_h W_O[h] + b_O / heads, plus `sign` times what was there."""
     heads = o.shape[0]
-    flat = rows.view(heads, -1, rows.shape[-1])
-    per_head = z.permute(2, 0, 1, 3).reshape(heads, -1, z.shape[-1])
+    flat = rows.view(heads, -1, rows.shape[-1])  # [heads, batch x position, d_model]
+    per_head = z.permute(2, 0, 1, 3).reshape(heads, -1, z.shape[-1])  # [heads, batch x position, d_head]
     torch.baddbmm(flat, per_head, o, beta=sign, out=flat)
     if o_bias is not None:
         flat += o_bias / heads
@@ -150,11 +175,25 @@ def input_gradients(
 ) -> Iterator[InputGradients]:
     """Gradients at every destination's input, last layer first. Cost: one backward. Uses up the tape.
 
-    `final_gradient` is the metric's gradient at the residual stream before the final norm.
     The yielded tensors are reused: read them before asking for the next.
+
+    Args:
+        decoder: the model.
+        tape: what `record_tape` remembered of a run.
+        final_gradient: the metric's gradient at the residual stream before the final norm.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder = model.load()
+        >>> tape = record_tape(decoder, decoder.embed(torch.tensor([[0, 7, 3]])))
+        >>> blocks = list(input_gradients(decoder, tape, torch.ones_like(tape.final)))
+        >>> sum(len(block.gradients) for block in blocks) == decoder.graph.n_destinations
+        True
+        >>> [decoder.graph.destinations[block.destinations][-1] for block in blocks[:3]]
+        ['logits', 'm3', 'a3.h3<v>']
     """
     count(backward=final_gradient.shape[0])
-    graph = Graph.of(decoder.config)
+    graph = decoder.graph
     logits = graph.n_destinations - 1
     flowing = final_gradient
     yield InputGradients(slice(logits, logits + 1), flowing[None], graph.n_sources)
@@ -184,7 +223,7 @@ def _mlp_gradient(decoder: Decoder, index: int, layer: _LayerTape, above: Tensor
     assert layer.mlp_norm is not None
     assert weights.mlp_in is not None
     assert weights.mlp_out is not None
-    at_post = above @ weights.mlp_out.T
+    at_post = above @ weights.mlp_out.T  # [batch, position, d_mlp]
     at_pre = torch.autograd.grad(layer.mlp_post, layer.mlp_pre, at_post)
     if weights.mlp_gate is None:
         at_unit = at_pre[0] @ _scaled(weights.mlp_in, weights.mlp_norm).T
@@ -203,7 +242,8 @@ def _head_gradients(decoder: Decoder, index: int, layer: _LayerTape, above: Tens
     weights = decoder.weights.layers[index]
     batch, position, d_model = above.shape
     at_z = (above @ weights.o.flatten(0, 1).T).view(batch, position, decoder.config.n_heads, -1)
-    at_qkv = _by_head(torch.autograd.grad(layer.z, layer.qkv, at_z))
+    at_qkv = _by_head(torch.autograd.grad(layer.z, layer.qkv, at_z))  # [3 x heads, batch x position, d_head]
+    # [3 x heads, d_model, d_head]
     matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
     if weights.attention_norm.gain is not None:
         matrices = matrices * weights.attention_norm.gain[:, None]
@@ -212,9 +252,10 @@ def _head_gradients(decoder: Decoder, index: int, layer: _LayerTape, above: Tens
         return torch.bmm(at_qkv, matrices.transpose(1, 2)).view(-1, batch, position, d_model)
     if decoder.config.norm == "layer":
         matrices = matrices - matrices.mean(1, keepdim=True)
+    # q, k and v of a normalised input of zeros, [1, 1, heads, d_head] each: their biases and what the offset gives.
     origin = decoder.project(index, apply_gain(torch.zeros_like(unit[:1, :1]), weights.attention_norm))
     at_qkv *= inverse_scale.view(1, -1, 1)
-    along_unit = (at_qkv * (_by_head(layer.qkv) - _by_head(origin))).sum(-1, keepdim=True)
+    along_unit = (at_qkv * (_by_head(layer.qkv) - _by_head(origin))).sum(-1, keepdim=True)  # [3 x heads, rows, 1]
     at_inputs = torch.bmm(at_qkv, matrices.transpose(1, 2))
     at_inputs.addcmul_(along_unit, unit.view(1, -1, d_model), value=-1 / d_model)
     return at_inputs.view(-1, batch, position, d_model)

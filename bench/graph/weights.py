@@ -1,4 +1,6 @@
-"""The weights of a decoder, in the one layout that the rest of `mechboard.graph` reads.
+"""The weights of a decoder, in the one layout that the rest of `mechboard.graph` reads, and the sizes they imply.
+
+__all__ = ["DecoderWeights", "LayerWeights", "NormWeights", "cast", "config_for", "tensors_in"]
 
 Layout: every matrix maps rows to columns of `x @ W`, heads come first where a matrix is per head.
 A bias or norm parameter that a model lacks is None, so that absence costs nothing.
@@ -13,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from mechboard.graph.config import Activation, DecoderConfig, Norm
 
 _T = TypeVar("_T", "LayerWeights", "DecoderWeights", "NormWeights")
 
@@ -58,6 +62,50 @@ class DecoderWeights:
     unembed_bias: Float[Tensor, " d_vocab_out"] | None = None
     position: Float[Tensor, "n_ctx d_model"] | None = None
     rotary_frequencies: Float[Tensor, " half_rotary_dim"] | None = None
+
+
+def config_for(
+    weights: DecoderWeights,
+    *,
+    n_ctx: int,
+    norm: Norm,
+    norm_eps: float,
+    activation: Activation,
+    parallel: bool = False,
+    attention_scale: float | None = None,
+) -> DecoderConfig:
+    """The configuration of a decoder with these weights: sizes are theirs, the rest is said.
+
+    Args:
+        weights: all weights; of the layers, the first speaks for all.
+        n_ctx: most tokens of a prompt.
+        norm: the normalisation, which the weights do not tell.
+        norm_eps: what it adds to the variance.
+        activation: of the MLP; any where there is none.
+        parallel: whether attention and MLP of a layer both read the layer's input.
+        attention_scale: what multiplies q.k; 1 / sqrt(d_head) unless given.
+    """
+    layer, frequencies = weights.layers[0], weights.rotary_frequencies
+    d_head = layer.q.shape[2]
+    return DecoderConfig(
+        n_layers=len(weights.layers),
+        n_heads=layer.q.shape[0],
+        n_kv_heads=layer.k.shape[0],
+        d_model=layer.q.shape[1],
+        d_head=d_head,
+        d_mlp=0 if layer.mlp_in is None else layer.mlp_in.shape[1],
+        d_vocab=weights.token.shape[0],
+        d_vocab_out=weights.unembed.shape[1],
+        n_ctx=n_ctx,
+        norm=norm,
+        norm_eps=norm_eps,
+        positions="learned" if weights.position is not None else "none" if frequencies is None else "rotary",
+        parallel=parallel,
+        gated=layer.mlp_gate is not None,
+        activation=activation,
+        attention_scale=d_head**-0.5 if attention_scale is None else attention_scale,
+        rotary_dim=0 if frequencies is None else 2 * len(frequencies),
+    )
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

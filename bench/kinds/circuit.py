@@ -119,6 +119,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
     sees = frozenset({"truth"})
     exhibits = (Circuit,)
     trials = "mechboard.conformance.circuit:TRIALS"
+    task_trials = "mechboard.conformance.circuit_tasks:TRIALS"
 
     def check(self, solution: object, problem: CircuitProblem) -> EdgeScores:
         """The scores on the CPU in single precision.
@@ -171,17 +172,11 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
         from mechboard.metrics.circuit import evaluate_edges, found_circuit
 
         problem, scores, truths = instance.problem, solution.scores, instance.truths
-        measures, curves, notes = evaluate_edges(problem, scores, instance.held_out, truths, chance=task.chance)
+        evaluation = evaluate_edges(problem, scores, instance.held_out, truths, chance=task.chance)
         found = found_circuit(problem, scores, truths[0].edges if truths else None)
-        edges = tuple(FoundEdge(name=n, score=s, found=f, known=k) for n, s, f, k in found)
+        edges = tuple(FoundEdge(**edge._asdict()) for edge in found)
         circuit = Circuit(graph=_info(problem.graph), edges=edges)
-        return Evaluation(
-            headline=f"auc[{truths[0].name}]" if truths else "cmd",
-            measures=measures,
-            curves=curves,
-            exhibits={"circuit": circuit},
-            notes=notes,
-        )
+        return evaluation.model_copy(update={"exhibits": {"circuit": circuit}})
 
     def facts(self, instance: Instance[CircuitProblem]) -> tuple[Fact, ...]:
         """The size of the graph."""

@@ -1,28 +1,30 @@
-"""How every circuit task scores edge scores: AUC against each truth, faithfulness, CMD, CPR, completeness.
+"""How every circuit task scores edge scores: detection of each truth, faithfulness, CMD, CPR, completeness.
 
 The definitions are in the modules beside this one; here they meet the model. A task passes its problem, its
-evaluation prompts and its truths.
+evaluation prompts, its truths and the chance of measures that depends on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechboard.contract.scores import Curve, Measure
+from mechboard.contract.scores import Curve, Evaluation, Measure
+from mechboard.errors import PluginError
 from mechboard.graph import Graph, PromptPairs, metric_values, run_patched
 from mechboard.graph.problem import CircuitProblem, Truth
-from mechboard.metrics.correlation import correlation
+from mechboard.metrics.detection import detection
 from mechboard.metrics.faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
-from mechboard.metrics.measures import measure
+from mechboard.metrics.measures import TASK_STATES_CHANCE, measure
 from mechboard.metrics.ranking import ranking
-from mechboard.metrics.roc import roc
 
 _SHOWN_WITHOUT_TRUTH = 30
-_OF_FAITHFULNESS = ("cmd", "cmd-mib", "cpr", "cpr-clipped", "completeness")
+_OF_FAITHFULNESS = ("cmd", "cmd-mib", "completeness", "cpr-clipped", "cpr")
 
 
 @torch.no_grad()
@@ -46,32 +48,40 @@ def evaluate_edges(
     pairs: PromptPairs,
     truths: Sequence[Truth],
     *,
-    chance: Mapping[str, float],
-) -> tuple[dict[str, Measure], dict[str, Curve], tuple[str, ...]]:
-    """Measures, curves and notes of one set of edge scores on held-out prompts; `chance` is the task's own, by measure."""
-    measures, curves = _faithfulness(problem, scores, pairs)
-    for truth in truths:
-        curve = roc(scores, truth.edges)
-        of = f"{curve.n_true} / {curve.n_edges:,} edges"
-        for suffix, value in (("", curve.trapezoid), ("-low", curve.pessimistic), ("-high", curve.optimistic)):
-            name = f"auc{suffix}[{truth.name}]"
-            measures[name] = measure(name, value, of=of)
-        if truth.effects is not None:
-            name, r = f"correlation[{truth.name}]", correlation(scores, truth.effects)
-            note = "all scores or all effects are equal" if r is None else ""
-            measures[name] = measure(name, r, of=f"exact effects of {curve.n_edges:,} edges", note=note)
-        x, y = zip(*curve.points, strict=True)
-        curves[f"roc[{truth.name}]"] = Curve(
-            x=x,
-            y=y,
-            x_label="false positive rate",
-            y_label="true positive rate",
-            title=f"ROC against {truth.name}",
-            chance=(0.0, 1.0),
+    chance: Mapping[str, float] = MappingProxyType({}),
+) -> Evaluation:
+    """Every measure of one set of edge scores, in the order in which they are shown, the headline first.
+
+    The headline is AUC against the first truth, else CMD. `chance` states what random scores have on this task, for
+    measures whose chance is the task's.
+
+    Raises:
+        PluginError: `chance` names a measure whose chance is not the task's.
+    """
+    if wrong := [name for name in chance if name not in TASK_STATES_CHANCE]:
+        raise PluginError(
+            f"A task states the chance of {wrong[0]!r}; valid: {', '.join(TASK_STATES_CHANCE)}; the others have their own."
         )
+    scores = scores.detach().cpu()
+    measures: dict[str, Measure] = {}
+    conventions: dict[str, Measure] = {}
+    curves: dict[str, Curve] = {}
+    for truth in truths:
+        found = detection(scores, truth)
+        measures, conventions, curves = (
+            measures | found.measures,
+            conventions | found.conventions,
+            curves | found.curves,
+        )
+    areas_of, of_model, drawn = _faithfulness(problem, scores, pairs, chance)
     scored = int((~scores.isnan()).sum())
-    measures["coverage"] = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
-    return measures, curves, _notes(scores)
+    coverage = measure("coverage", scored / len(scores), of=f"{scored} / {len(scores):,} edges")
+    return Evaluation(
+        headline=f"auc[{truths[0].name}]" if truths else "cmd",
+        measures=measures | conventions | areas_of | {"coverage": coverage} | of_model,
+        curves=drawn | curves,
+        notes=_notes(scores),
+    )
 
 
 def _notes(scores: Tensor) -> tuple[str, ...]:
@@ -83,8 +93,9 @@ def _notes(scores: Tensor) -> tuple[str, ...]:
 
 
 def _faithfulness(
-    problem: CircuitProblem, scores: Tensor, pairs: PromptPairs
-) -> tuple[dict[str, Measure], dict[str, Curve]]:
+    problem: CircuitProblem, scores: Tensor, pairs: PromptPairs, chance: Mapping[str, float]
+) -> tuple[dict[str, Measure], dict[str, Measure], dict[str, Curve]]:
+    """Areas over all sizes of circuits, the metric's means that they are measured by, and curves."""
     n_edges = problem.graph.n_edges
     counts = edge_counts(n_edges)
     by_strength = nested_circuits(ranking(scores, signed=False), counts)
@@ -93,27 +104,30 @@ def _faithfulness(
     circuits = [everything, ~everything, *by_strength, *(~kept for kept in by_strength), *by_score]
     model, empty, *means = circuit_metrics(problem, pairs, circuits)
     anchors = Anchors(model, empty)
-    measures = {
+    of_model = {
         "metric-model": measure("metric-model", model, of=f"{len(pairs)} prompts"),
         "metric-empty": measure("metric-empty", empty, of=f"{len(pairs)} prompts"),
     }
     if not anchors.valid:
         note = "invalid-anchor: the ablation moves the metric by less than 5 %, so faithfulness has no meaning"
-        return measures | {name: measure(name, None, note=note) for name in _OF_FAITHFULNESS}, {}
+        nothing = {name: measure(name, None, chance=chance.get(name), note=note) for name in _OF_FAITHFULNESS}
+        return nothing, of_model, {}
     shares = [count / n_edges for count in counts]
     values = [anchors.faithfulness(m) for m in means]
     strong, complement, signed = (values[i * len(counts) : (i + 1) * len(counts)] for i in range(3))
-    area, at_mib = areas(shares, strong), [i for i, count in enumerate(counts) if count in mib_counts(n_edges)]
+    area, by_signed = areas(shares, strong), areas(shares, signed)
+    at_mib = [i for i, count in enumerate(counts) if count in mib_counts(n_edges)]
     mib = areas([shares[i] for i in at_mib], [strong[i] for i in at_mib])
-    of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
-    measures["cmd"] = measure("cmd", area.deviation, of=of)
-    measures["cmd-mib"] = measure("cmd-mib", mib.deviation, of=f"{len(at_mib)} circuits")
-    by_signed = areas(shares, signed)
-    measures["cpr"] = measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed")
-    measures["cpr-clipped"] = measure("cpr-clipped", by_signed.clipped, of=of)
     # areas() integrates |1 - f|; completeness is the area of |f| of the complement.
     rest = areas(shares, [1 - f for f in complement])
-    measures["completeness"] = measure("completeness", rest.deviation, of=of)
+    of = f"{len(counts)} circuits of 1 to {n_edges:,} edges"
+    measures = {
+        "cmd": measure("cmd", area.deviation, chance=chance.get("cmd"), of=of),
+        "cmd-mib": measure("cmd-mib", mib.deviation, of=f"{len(at_mib)} circuits"),
+        "completeness": measure("completeness", rest.deviation, of=of),
+        "cpr-clipped": measure("cpr-clipped", by_signed.clipped, of=of),
+        "cpr": measure("cpr", by_signed.raw, of=of, note="unbounded; can be gamed"),
+    }
     curves = {}
     for name, y, title in (
         ("faithfulness", strong, "Faithfulness by share of edges, strongest first"),
@@ -123,13 +137,22 @@ def _faithfulness(
         curves[name] = Curve(
             x=tuple(shares), y=tuple(y), x_label="share of edges", y_label="faithfulness", title=title, log_x=True
         )
-    return measures, curves
+    return measures, of_model, curves
+
+
+class Found(NamedTuple):
+    """An edge of the found or of the known circuit; no score is no opinion, `known` is None where no circuit is known."""
+
+    name: str
+    score: float | None
+    found: bool
+    known: bool | None
 
 
 def found_circuit(
     problem: CircuitProblem, scores: Float[Tensor, " edges"], known: Bool[Tensor, " edges"] | None
-) -> list[tuple[str, float | None, bool, bool | None]]:
-    """Name, score, found and known of the strongest edges, as many as are known, and of the known ones that are missed.
+) -> list[Found]:
+    """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
 
     An edge that scores zero or has no score is not found, however few others there are.
     """
@@ -139,12 +162,7 @@ def found_circuit(
     found = set(order[:size])
     missed = [] if known is None else [i for i in ranked if bool(known[i]) and i not in found]
     return [
-        (
-            problem.graph.edges[i],
-            _opinion(scores[i]),
-            i in found,
-            None if known is None else bool(known[i]),
-        )
+        Found(problem.graph.edges[i], _opinion(scores[i]), i in found, None if known is None else bool(known[i]))
         for i in [*order[:size], *missed]
     ]
 

@@ -1,4 +1,4 @@
-"""Conformance in another process: a method that ends it or hangs loses the check that it was in, not the others."""
+"""Conformance in another process: a plugin that ends it or hangs loses the check that it was in, not the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
-from mechboard.conformance.methods import Result, checks
+from mechboard.conformance import Result, checks
 from mechboard.reference import Reference
 from mechboard.workers.sandbox import die_with_parent, kill_tree
 from mechboard.workers.server import server
@@ -16,12 +16,12 @@ from mechboard.workers.server import server
 _START_SECONDS = 300.0
 
 
-def checks_elsewhere(method: Reference, names: Sequence[str], *, timeout: float) -> Iterator[Result]:
-    """The named checks on one method; `timeout` is for each check, in seconds."""
+def checks_elsewhere(subject: Reference, names: Sequence[str], *, timeout: float) -> Iterator[Result]:
+    """The named checks on one method or task; `timeout` is for each check, in seconds."""
     left = list(names)
     while left:
         ours, theirs = server().Pipe()
-        process = server().Process(target=_serve, args=(theirs, method, left), daemon=True)
+        process = server().Process(target=_serve, args=(theirs, subject, left), daemon=True)
         process.start()
         theirs.close()
         try:
@@ -36,7 +36,7 @@ def checks_elsewhere(method: Reference, names: Sequence[str], *, timeout: float)
                 yield Result(left.pop(0), "error", f"still running after {allowed:g} s, and killed")
         except EOFError:
             process.join()
-            ended = f"the method ended the process that it ran in (exit code {process.exitcode})"
+            ended = f"it ended the process that it ran in (exit code {process.exitcode})"
             yield Result(left.pop(0), "error", ended)
         finally:
             if process.pid is not None:
@@ -45,10 +45,10 @@ def checks_elsewhere(method: Reference, names: Sequence[str], *, timeout: float)
             ours.close()
 
 
-def _serve(driver: Connection, method: Reference, names: list[str]) -> None:
+def _serve(driver: Connection, subject: Reference, names: list[str]) -> None:
     die_with_parent()
     os.dup2(2, 1)  # standard output is the driver's
-    loaded = method.load()
+    loaded = subject.load()
     driver.send_bytes(b"null")
     for result in checks(loaded, names):
         driver.send_bytes(json.dumps(asdict(result)).encode())

@@ -1,12 +1,19 @@
-"""The server that workshops are forked from: torch and transformers are imported there once, not by each of them."""
+"""The server that workshops are forked from: torch and transformers are imported there once, not by each of them.
+
+What the driver itself runs is not run again in the others: a script that calls `mechboard.run` needs no
+`if __name__ == "__main__"`, without which `multiprocessing` would start it anew in every process.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 
 from mechboard.errors import PluginError
 from mechboard.reference import import_file
@@ -15,9 +22,31 @@ _PRELOAD = ["mechboard.workers.preload"]
 _IMPORT_SECONDS = 120.0
 
 
+class _Process(ForkServerProcess):
+    """A process that is told nothing of the driver's main module."""
+
+    def start(self) -> None:
+        with _no_main():
+            super().start()
+
+
+class _Server(ForkServerContext):
+    Process = _Process
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def server() -> ForkServerContext:
     """Where processes come from."""
-    context = multiprocessing.get_context("forkserver")
+    context = _Server()
     context.set_forkserver_preload(_PRELOAD)
     return context
 
@@ -25,7 +54,8 @@ def server() -> ForkServerContext:
 def warm_up() -> None:
     """Start the server; it goes on importing while this process does something else."""
     server()
-    forkserver.ensure_running()
+    with _no_main():
+        forkserver.ensure_running()
 
 
 def probe(path: Path) -> None:

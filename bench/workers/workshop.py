@@ -123,8 +123,8 @@ def _main(
 
     torch.set_num_threads(1)
     try:
-        bench = _Bench(problem, limits, threads)
-        instance = bench.load() if problem.device == "cpu" else None
+        shared = _Shared(problem, limits, threads)
+        instance = shared.load() if problem.device == "cpu" else None
     except BaseException as error:
         orders.send(failure(error))
         return
@@ -133,21 +133,21 @@ def _main(
         orders.close()
         die_with_parent()
         torch.set_num_threads(threads)
-        _serve_scores(scores, bench, instance)
+        _serve_scores(scores, shared, instance)
         os._exit(0)
     scores.close()
     if instance is not None:
-        bench.problem = instance.problem
+        shared.problem = instance.problem
     del instance
     gc.collect()
     orders.send(OPEN)
     with contextlib.suppress(EOFError, OSError), tempfile.TemporaryDirectory(prefix="mechboard-") as folder:
         while True:
             order: Order = orders.recv()
-            orders.send(_solve(order, bench, orders, scorer, Path(folder)))
+            orders.send(_solve(order, shared, orders, scorer, Path(folder)))
 
 
-class _Bench:
+class _Shared:
     """What a workshop and its forks work with: the task, and on a CPU its problem, which they share."""
 
     def __init__(self, asked: Problem, limits: Limits, threads: int) -> None:
@@ -166,18 +166,18 @@ class _Bench:
         return kind(self.task.kind).reveal(self.load(), sees)
 
 
-def _serve_scores(scores: Connection, bench: _Bench, instance: Instance[Any] | None) -> None:
+def _serve_scores(scores: Connection, shared: _Shared, instance: Instance[Any] | None) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             tensors = scores.recv()
             try:
-                instance = instance or bench.load()
-                scores.send(score(bench.task, instance, tensors))
+                instance = instance or shared.load()
+                scores.send(score(shared.task, instance, tensors))
             except Exception as error:
                 scores.send(failure(error))
 
 
-def _solve(order: Order, bench: _Bench, orders: Connection, scorer: int, folder: Path) -> Solved:
+def _solve(order: Order, shared: _Shared, orders: Connection, scorer: int, folder: Path) -> Solved:
     """Run one method in a fork and read what it left."""
     result, log = folder / "result", folder / "log"
     for left in (result, log):
@@ -185,27 +185,27 @@ def _solve(order: Order, bench: _Bench, orders: Connection, scorer: int, folder:
 
     def work() -> bytes:
         orders.close()
-        return _answer(order, bench)
+        return _answer(order, shared)
 
     # While an order is being worked on the driver sends none, so what can be read is that it has hung up.
-    ending = run_forked(work, result=result, log=log, limits=bench.limits, abandoned=orders.poll, spare=(scorer,))
+    ending = run_forked(work, result=result, log=log, limits=shared.limits, abandoned=orders.poll, spare=(scorer,))
     printed = log.read_bytes() if log.is_file() else b""
     if ending.code == 0 and not ending.limit and result.is_file():
         content = result.read_bytes()
         if content.startswith(_ANSWER):
             return Solved(content.removeprefix(_ANSWER), None, printed)
         return Solved(None, FAILURE.validate_json(content), printed)
-    return Solved(None, _violent(ending, bench.limits, printed), printed)
+    return Solved(None, _violent(ending, shared.limits, printed), printed)
 
 
-def _answer(order: Order, bench: _Bench) -> bytes:
+def _answer(order: Order, shared: _Shared) -> bytes:
     """In the fork: the packed answer, or the failure as JSON."""
     import torch
 
-    torch.set_num_threads(bench.threads)
+    torch.set_num_threads(shared.threads)
     try:
         assigned = order.assignment()
-        return _ANSWER + pack(solve(assigned, bench.task, bench.show(assigned.method.sees)))
+        return _ANSWER + pack(solve(assigned, shared.task, shared.show(assigned.method.sees)))
     except BaseException as error:
         return FAILURE.dump_json(failure(error))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mechboard.graph import Graph, input_gradients, metric_gradient, record_tape
+from mechboard.graph import input_gradients, metric_gradient, record_tape
 from mechboard.protocols import CircuitProblem, EdgeScores, method
 
 
@@ -26,7 +26,7 @@ class Parameters:
 @method(name="edge-bound", kinds=("circuit",), deterministic=True)
 def edge_bound(problem: CircuitProblem, generator: torch.Generator, parameters: Parameters) -> EdgeScores:
     """Score every edge by the product of two norms."""
-    model, qkv = problem.model, Graph.of(problem.model.config)
+    model, qkv = problem.model, problem.model.graph
     scores = torch.zeros(qkv.n_sources, qkv.n_destinations, device=model.device)
     for pairs in problem.batches():
         outputs = problem.ablation.outputs(pairs)

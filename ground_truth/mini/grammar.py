@@ -83,9 +83,11 @@ def signature(draw: Random, n: int) -> list[str]:
 
 def function_text(name: str, arguments: list[str], documented: list[str], draw: Random, *, words: int) -> str:
     """A Python signature and its docstring; `words` describe each documented argument, three the function."""
-    text = f'def {name}({", ".join(arguments)}): """{" ".join(draw.sample(lexicon.DESCRIBING, 3))}'
+    start, on_argument = templates.FUNCTION
+    about = " ".join(draw.sample(lexicon.DESCRIBING, 3))
+    text = start.format(function=name, arguments=", ".join(arguments), about=about)
     for argument in documented:
-        text += f" :param {argument}: {' '.join(draw.sample(lexicon.DESCRIBING, words))}"
+        text += on_argument.format(argument=argument, description=" ".join(draw.sample(lexicon.DESCRIBING, words)))
     return text
 
 

@@ -35,6 +35,9 @@ AGREEMENT = {
 }
 """What follows is a verb. It agrees with `other` within the relative clause, else with `subject`."""
 
+FUNCTION = ('def {function}({arguments}): """{about}', " :param {argument}: {description}")
+"""A function up to the first words of its docstring, and what follows for each documented argument."""
+
 COMPLEMENTS = {
     "is": ("{adjective}", "very {adjective}", "near the {place}", "at the {place}"),
     "has": ("a {object}", "no time", "the {object}"),

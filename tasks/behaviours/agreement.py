@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from mechboard.graph import Metric
-from mechboard.metrics.answers import logit_difference
+from mechboard.metrics.answers import AnswerMetric, logit_difference
 from mechboard.tasks.behaviours.examples import Example
 
 Forms = tuple[str, str]
@@ -37,7 +36,7 @@ class Agreement:
     inner_verbs: tuple[Forms, ...] = (("", ""),)
     prepositions: tuple[str, ...] = ("",)
     things: tuple[Forms, ...] = (("", ""),)
-    metric: Metric = logit_difference
+    metric: AnswerMetric = logit_difference
 
     def draw(self, draw: Random) -> Example:
         """One pair of prompts."""

@@ -21,23 +21,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from mechboard.graph import Metric
-from mechboard.metrics.answers import logit_margin
+from mechboard.metrics.answers import AnswerMetric, logit_margin
 from mechboard.tasks.behaviours.examples import Example
 
 _BEFORE, _MATCHING, _AFTER = 2, 3, 1
-_ON_FUNCTION, _ON_ARGUMENT = 3, 2
+_WORDS_ON_FUNCTION, _WORDS_ON_ARGUMENT = 3, 2
+_START = 'def {function}({arguments}):\n    """{about}\n'
+_ON_ARGUMENT = "\n    :param {argument}: {description}"
+_ASKED = " {argument}"
 
 
 @dataclass(frozen=True)
 class Docstring:
-    """`allowed` says whether an argument may be asked for after another one."""
+    """`allowed` says whether an argument may be asked for after another one.
+
+    The layout is `start` with the slots function, arguments and about, then for each documented argument `on_argument`
+    with the slots argument and description.
+    """
 
     functions: tuple[str, ...]
     arguments: tuple[str, ...]
     describing: tuple[str, ...]
     allowed: Callable[[str, str], bool]
-    metric: Metric = logit_margin
+    start: str = _START
+    on_argument: str = _ON_ARGUMENT
+    metric: AnswerMetric = logit_margin
 
     def draw(self, draw: Random) -> Example:
         """One pair of prompts."""
@@ -48,13 +56,15 @@ class Docstring:
             if self.allowed(*matching[-2:]):
                 break
         in_signature, in_docstring = others[:_MATCHING], others[_MATCHING:]
-        function, about = draw.choice(self.functions), draw.sample(self.describing, _ON_FUNCTION)
-        on_arguments = [draw.sample(self.describing, _ON_ARGUMENT) for _ in matching[:-1]]
+        function, about = draw.choice(self.functions), draw.sample(self.describing, _WORDS_ON_FUNCTION)
+        on_arguments = [draw.sample(self.describing, _WORDS_ON_ARGUMENT) for _ in matching[:-1]]
 
         def text(signature: list[str], documented: list[str]) -> str:
-            lines = [f"def {function}(self, {', '.join(signature)}):", f'    """{" ".join(about)}', ""]
-            lines += [f"    :param {a}: {' '.join(d)}" for a, d in zip(documented, on_arguments, strict=True)]
-            return "\n".join([*lines, "    :param"])
+            named = ", ".join(["self", *signature])
+            parts = [self.start.format(function=function, arguments=named, about=" ".join(about))]
+            for name, words in zip(documented, on_arguments, strict=True):
+                parts.append(self.on_argument.format(argument=name, description=" ".join(words)))
+            return "".join([*parts, self.on_argument.partition(_ASKED)[0]])
 
         replaced = [*given[:_BEFORE], *in_signature, *given[_BEFORE + _MATCHING :]]
         wrong = [name for name in (*given, *in_signature) if name != matching[-1]]

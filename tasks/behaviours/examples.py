@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from mechboard.errors import UsageError
-from mechboard.graph import Metric, PromptPairs
-from mechboard.metrics.answers import logit_difference, logit_margin, probability_difference
+from mechboard.graph import PromptPairs
+from mechboard.metrics.answers import AnswerIds, AnswerMetric
 from mechboard.tasks.tokenizers import Encode, answer_id
 
 
@@ -30,7 +29,7 @@ class Behaviour(Protocol):
     """Draws examples, whose answers one metric reads."""
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> AnswerMetric:
         """What is read off the logits after the last token."""
         ...
 
@@ -39,7 +38,7 @@ class Behaviour(Protocol):
         ...
 
 
-def as_pairs(examples: Sequence[Example], metric: Metric, encode: Encode, *, d_vocab: int) -> PromptPairs:
+def as_pairs(examples: Sequence[Example], metric: AnswerMetric, encode: Encode, *, d_vocab: int) -> PromptPairs:
     """Token ids of the examples, padded on the right, read at each prompt's last token.
 
     Raises:
@@ -67,33 +66,5 @@ def as_pairs(examples: Sequence[Example], metric: Metric, encode: Encode, *, d_v
                 known[answer] = answer_id(encode, before, answer, "answer")
         return [known[answer] for answer in answers]
 
-    rows = [(ids_of(e.clean, e.answers), ids_of(e.clean, e.wrong)) for e in examples]
-    return PromptPairs(padded[0], padded[1], lengths, (lengths - 1)[:, None], _TARGETS[metric](rows, d_vocab))
-
-
-_Rows = list[tuple[list[int], list[int]]]
-
-
-def _one_against_one(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
-    return {name: torch.tensor([row[side][0] for row in rows]) for side, name in enumerate(("answer", "wrong"))}
-
-
-def _one_against_many(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
-    """A prompt with fewer wrong answers repeats its last one, which changes no maximum."""
-    most = max(len(wrong) for _, wrong in rows)
-    padded = [wrong + wrong[-1:] * (most - len(wrong)) for _, wrong in rows]
-    return {"answer": torch.tensor([answers[0] for answers, _ in rows]), "wrong": torch.tensor(padded)}
-
-
-def _many_against_many(rows: _Rows, d_vocab: int) -> dict[str, Tensor]:
-    readout = torch.zeros(len(rows), 1, d_vocab)
-    for row, (answers, wrong) in enumerate(rows):
-        readout[row, 0, answers], readout[row, 0, wrong] = 1.0, -1.0
-    return {"readout": readout}
-
-
-_TARGETS: dict[Metric, Callable[[_Rows, int], dict[str, Tensor]]] = {
-    logit_difference: _one_against_one,
-    logit_margin: _one_against_many,
-    probability_difference: _many_against_many,
-}
+    answers = [AnswerIds(ids_of(e.clean, e.answers), ids_of(e.clean, e.wrong)) for e in examples]
+    return PromptPairs(padded[0], padded[1], lengths, (lengths - 1)[:, None], metric.targets(answers, d_vocab))

@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from mechboard.graph import Metric
-from mechboard.metrics.answers import probability_difference
+from mechboard.metrics.answers import AnswerMetric, probability_difference
 from mechboard.tasks.behaviours.examples import Example
 
 _CORRUPT = "01"
@@ -26,7 +25,7 @@ class GreaterThan:
     templates: tuple[str, ...]
     events: tuple[str, ...]
     starts: tuple[tuple[str, int], ...]
-    metric: Metric = probability_difference
+    metric: AnswerMetric = probability_difference
 
     def draw(self, draw: Random) -> Example:
         """One pair of prompts."""

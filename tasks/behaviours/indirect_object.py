@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from mechboard.graph import Metric
-from mechboard.metrics.answers import logit_difference
+from mechboard.metrics.answers import AnswerMetric, logit_difference
 from mechboard.tasks.behaviours.examples import Example
 
 _ASKED = " {IO}"
@@ -29,7 +28,7 @@ class IndirectObject:
     templates: tuple[str, ...]
     names: tuple[str, ...]
     words: Mapping[str, tuple[str, ...]]
-    metric: Metric = logit_difference
+    metric: AnswerMetric = logit_difference
 
     def draw(self, draw: Random) -> Example:
         """One pair of prompts."""

@@ -66,6 +66,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-arithmetic",
+    version=2,
     summary="Sum of three labelled digits through two lookup MLPs (mean-global)",
     build=build,
     sample=sample,

@@ -58,6 +58,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-brackets",
+    version=2,
     summary="Balance and early closing of two kinds of brackets (resample)",
     build=build,
     sample=sample,

@@ -1,11 +1,17 @@
 """From a program to transformer weights.
 
-Every variable gets its own orthogonal directions in the residual stream; the whole stream is then
-turned by a random rotation, so that no coordinate means anything. Heads and MLP neurons that the
+Every variable gets coordinates of its own in the residual stream, which are turned among themselves by a
+random rotation and scattered by a random permutation of the whole stream. Heads and MLP neurons that the
 program leaves free become distractors: they read real variables and each other, attend, compute,
-and write into directions of their own that nothing in the program reads. Edges outside the program
+and write into coordinates of their own that nothing in the program reads. Edges outside the program
 are therefore without effect because of the subspaces involved, not because anything saturates:
 a match raises an attention logit by at most `GAP`.
+
+One rotation of the whole stream would hide the variables better, but it keeps them apart only up to rounding: what is
+not read would have an effect of 1e-8, and a measure of order would rank that noise. With disjoint coordinates
+each product of what is written with what is not read has a factor that is exactly zero, in every precision.
+Limit: which coordinates a weight is zero at tells who writes them, so a method that reads circuits off zeros of weights
+sees more here than in a trained model.
 
 The model has no normalisation and its weights are GPT-2 shaped.
 """
@@ -54,6 +60,7 @@ class _Compiler:
         width = max(head.out.size for head in heads)
         self.d_head = max(rank, width, -(-size // n_heads))
         self.d_model = n_heads * self.d_head
+        self.block["free"] = slice(size, self.d_model)
         neurons = [sum(o.weight_in.shape[1] for o in self._mlps(layer)) for layer in range(n_layers)]
         self.d_mlp = max(neurons) + _MLP_DISTRACTORS
 
@@ -66,7 +73,7 @@ class _Compiler:
     def compile(self) -> Compiled:
         program = self.program
         node_of: dict[str, str] = {}
-        rotation, _ = torch.linalg.qr(torch.randn(self.d_model, self.d_model, generator=self.generator).double())
+        rotation = self._rotation()
         layers = []
         readable = ["token", "position"]
         for layer in range(self.n_layers):
@@ -115,6 +122,18 @@ class _Compiler:
 
     def _randn(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self.generator)
+
+    def _rotation(self) -> Tensor:
+        """Orthogonal [d_model, d_model] that mixes the coordinates of one variable and never those of two."""
+        rotation = torch.zeros(self.d_model, self.d_model, dtype=torch.float64)
+        unmixed = {v.name for v in self.program.variables if v.unmixed}
+        for name, block in self.block.items():
+            width = block.stop - block.start
+            turn, triangle = torch.linalg.qr(self._randn(width, width).double())
+            # The signs make the rotation uniform, and are all that a single coordinate has of one.
+            signs = triangle.diagonal().sign()
+            rotation[block, block] = signs.diag() if name in unmixed else turn * signs
+        return rotation[:, torch.randperm(self.d_model, generator=self.generator)]
 
     @staticmethod
     def _rotated(parts: dict[str, Tensor], rotation: Tensor) -> LayerWeights:

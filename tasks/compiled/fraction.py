@@ -48,6 +48,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-fraction",
+    version=2,
     summary="Fractions of previous tokens of four looked-up classes, and their leads (mean)",
     build=build,
     sample=sample,

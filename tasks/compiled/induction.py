@@ -61,6 +61,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-induction",
+    version=2,
     summary="Induction over two attributes with previous-token heads (zero)",
     build=build,
     sample=sample,

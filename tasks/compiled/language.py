@@ -34,11 +34,15 @@ _DEAD = 0.5
 
 @dataclass(frozen=True)
 class Variable:
-    """A value at every position. `writer` is the operation that computes it, None for the `input` node."""
+    """A value at every position. `writer` is the operation that computes it, None for the `input` node.
+
+    The compiler mixes the coordinates of a variable, unless it is `unmixed`.
+    """
 
     name: str
     values: Values
     writer: str | None
+    unmixed: bool = False
 
     @property
     def size(self) -> int:
@@ -143,13 +147,18 @@ class Program:
         return self._mlp(name, layer, reads, weight_in, torch.tensor([bias]), torch.ones(1, 1), NUMBER)
 
     def either(self, name: str, *, layer: int, first: Variable, second: Variable) -> Variable:
-        """An MLP that copies a value that at least one of two equal variables carries: clamp(2 (a + b) - 1/2, 0, 1)."""
+        """Two MLPs, in this layer and the next, for what at least one of two equal variables carries.
+
+        relu(1 - relu(3/2 - 2 (a + b))): for every value one of the two is dead, so the gradient is zero to the bit. It
+        would not be if two neurons of one MLP had to cancel, nor if rounding mixed values on the way between the two.
+        """
         size = first.size
-        both = torch.cat([torch.eye(size), torch.eye(size)]) * 2
-        weight_in = torch.cat([both, both], dim=1)
-        bias = torch.cat([torch.full((size,), -0.5), torch.full((size,), -1.5)])
-        weight_out = torch.cat([torch.eye(size), -torch.eye(size)])
-        return self._mlp(name, layer, [first, second], weight_in, bias, weight_out, first.values)
+        weight_in = -2 * torch.cat([torch.eye(size), torch.eye(size)])
+        absent = self._mlp(
+            f"no {name}", layer, [first, second], weight_in, torch.full((size,), 1.5), torch.eye(size), first.values,
+            unmixed=True,
+        )  # fmt: skip
+        return self._mlp(name, layer + 1, [absent], -torch.eye(size), torch.ones(size), torch.eye(size), first.values)
 
     def output(self, *variables: Variable) -> None:
         """What the logits are: the variables' vectors, side by side."""
@@ -164,8 +173,10 @@ class Program:
         bias: Tensor,
         weight_out: Tensor,
         values: Values,
+        *,
+        unmixed: bool = False,
     ) -> Variable:
-        out = Variable(name, values, name)
+        out = Variable(name, values, name, unmixed)
         self.operations.append(Mlp(name, layer, tuple(reads), weight_in, bias, weight_out, out))
         return out
 

@@ -1,7 +1,7 @@
 """Fetch the symbol after a marker, where the marker is found twice and either finding suffices.
 
     mark A, mark B = position of `!`                   two heads that compute the same
-    mark = whichever is there                          MLP, saturated when both are
+    mark = whichever is there                          two MLPs, saturated when both are
     letter, shade, size = attributes after `mark`      three heads
     symbol = combination of the three                  lookup MLP -> logits
 
@@ -41,7 +41,7 @@ def build() -> Program:
     attributes = [
         p.head(
             name,
-            layer=1,
+            layer=2,
             matches=[match(mark, p.position, lambda m, k: k == m + 1)],
             value=p.token,
             values=tuple(values),
@@ -49,7 +49,7 @@ def build() -> Program:
         )
         for i, (name, values) in enumerate({"letter": "ab", "shade": "12", "size": "+-"}.items())
     ]
-    p.output(p.lookup("symbol", layer=1, reads=attributes, values=SYMBOLS, function=lambda *parts: "".join(parts)))
+    p.output(p.lookup("symbol", layer=2, reads=attributes, values=SYMBOLS, function=lambda *parts: "".join(parts)))
     return p
 
 
@@ -67,6 +67,7 @@ def unmarked(draw: Random) -> list[str]:
 
 task = CompiledTask(
     name="compiled-redundant",
+    version=2,
     summary="Fetch the symbol after a marker that two heads find, either of which suffices (resample)",
     build=build,
     sample=sample,

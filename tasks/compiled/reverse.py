@@ -67,6 +67,7 @@ def sample(draw: Random) -> Sample:
 
 task = CompiledTask(
     name="compiled-reverse",
+    version=2,
     summary="Reverse a sequence of varying length, three attributes in parallel (resample)",
     build=build,
     sample=sample,

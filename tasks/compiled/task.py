@@ -93,7 +93,7 @@ class CompiledTask(Task):
         pairs = self.pairs(data_seed, part="discovery", n=_DISCOVERY).to(device)
         problem = CircuitProblem(
             model=decoder,
-            graph=Graph.of(decoder.config),
+            graph=decoder.graph,
             pairs=pairs,
             metric=linear_readout,
             ablation=Ablation(self.ablation, decoder, pairs),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mechboard.ground_truth.mini import lexicon
+from mechboard.ground_truth.mini import lexicon, templates
 from mechboard.ground_truth.mini.lexicon import Split, held_out
 from mechboard.tasks.behaviours.docstring import Docstring
 from mechboard.tasks.mini.task import MiniTask
@@ -21,7 +21,8 @@ def _allowed(split: Split, last: str, following: str) -> bool:
 
 def behaviour(split: Split) -> Docstring:
     """The behaviour with the neighbours of a split."""
-    return Docstring(lexicon.FUNCTIONS, lexicon.PARAMETERS, lexicon.DESCRIBING, partial(_allowed, split))
+    allowed = partial(_allowed, split)
+    return Docstring(lexicon.FUNCTIONS, lexicon.PARAMETERS, lexicon.DESCRIBING, allowed, *templates.FUNCTION)
 
 
 task = MiniTask(

@@ -67,7 +67,7 @@ class MiniTask(Task):
         decoder, pairs = model.load().to(device=device), pairs.to(device)
         return CircuitProblem(
             model=decoder,
-            graph=Graph.of(decoder.config),
+            graph=decoder.graph,
             pairs=pairs,
             metric=self.behaviour("train").metric,
             ablation=Ablation("resample", decoder, pairs),

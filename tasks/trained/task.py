@@ -21,7 +21,9 @@ from torch import Tensor
 from mechboard.graph import Ablation, Decoder, Graph, Metric, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes, read_card
+from mechboard.ground_truth.trained import effects
 from mechboard.ground_truth.trained.behaviours import Batch, TrainedBehaviour
+from mechboard.hashing import sha256
 from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 
 _DISCOVERY, _EVALUATION, _BATCH = 128, 128, 64
@@ -50,6 +52,10 @@ class TrainedTask(Task):
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of weights and configuration."""
         return hashes(self.folder)
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Hash of the measured effects; the edges themselves were declared in source."""
+        return {effects.FILE: sha256(self.folder / effects.FILE)}
 
     def pairs(self, data_seed: int, *, part: str, n: int) -> PromptPairs:
         """Clean and corrupt prompts; `part` names the stream of random numbers."""
@@ -87,11 +93,20 @@ class TrainedTask(Task):
         return Instance(problem=problem, held_out=held_out, truths=(self._truth(problem.graph),))
 
     def _truth(self, graph: Graph) -> Truth:
-        """The declared edges."""
+        """The declared edges, and the exact effects of all.
+
+        Raises:
+            ModelError: the effects cannot be read or are of other edges.
+        """
         source = (
             "declared before training, head-level; trained in with interchange and a strict loss on all other edges"
         )
-        return Truth(name=f"{self.name}:declared", edges=graph.edge_mask(self.behaviour.edges), source=source)
+        return Truth(
+            name=f"{self.name}:declared",
+            edges=graph.edge_mask(self.behaviour.edges),
+            source=source,
+            effects=effects.read_effects(self.folder, graph.edges),
+        )
 
 
 @lru_cache(maxsize=4)
