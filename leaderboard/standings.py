@@ -63,7 +63,7 @@ def ranking(
     Args:
         measure: its short name.
         families: what the overall score is over.
-        methods: a group of each, by label; it tells whether one without a task here is a reference.
+        methods: a group of each, by label and in the order of equals; it tells whether one without a task here is a reference.
         absent: how many tasks of the suite nobody ran.
         before: an order of labels for those that the measure does not order.
     """
@@ -76,18 +76,9 @@ def ranking(
     places = {label: place for place, label in enumerate(before)}
     better = 1 if measure == PASSES else -1
 
-    def order(s: Standing) -> tuple[bool, tuple[int, int], bool, bool, bool, float, int, str]:
-        unscored, signed = s.score is None, better * (s.score or 0.0)
-        return (
-            s.rank is None,
-            s.rank or (0, 0),
-            s.partial,
-            s.reference,
-            unscored,
-            signed,
-            places.get(s.label, 0),
-            s.label,
-        )
+    def order(s: Standing) -> tuple[bool, tuple[int, int], bool, bool, bool, float, int]:
+        unscored, signed, place = s.score is None, better * (s.score or 0.0), places.get(s.label, 0)
+        return s.rank is None, s.rank or (0, 0), s.partial, s.reference, unscored, signed, place
 
     dropped = tuple(f for f in families if f not in counted)
     return Ranking(measure, counted, dropped, tuple(sorted(found, key=order)))

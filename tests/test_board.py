@@ -74,7 +74,8 @@ def test_a_backward_pass_counts_twice():
     assert group(record(0.6, passes=(3.0, 1.0)), record(0.6, seed=1, passes=(1.0, 0.0)), record(None)).passes == 3.0
     assert group(record(0.6, passes=(3.0, None))).passes is None
     assert group(record(0.6, passes=(3.0, 1.0)), record(0.6, seed=1, passes=(3.0, None))).measure(PASSES).value is None
-    assert group(record(0.6, passes=(3.0, 1.0))).measure(PASSES).value == 5.0
+    found = group(record(0.6, passes=(3.0, 1.0))).measure(PASSES)
+    assert (found.value, found.direction) == (5.0, "lower")
 
 
 def test_a_failed_record_counts_as_chance_within_its_instance():
@@ -179,6 +180,16 @@ def test_a_measure_without_a_truth_keeps_its_short_name():
     found = section(record(0.7, more={"cmd": measure(0.2, **CMD)}))
     assert found.tasks["t"].named("cmd") == "cmd"
     assert found.tasks["t"].has("cmd")
+
+
+def test_records_stand_in_one_order_however_they_come():
+    rows = [
+        record(0.9, label=label, task=task, instance=instance, seed=seed)
+        for label in ("a", "b") for task in ("t", "u") for instance in (0, 1) for seed in (0, 1)
+    ]  # fmt: skip
+    found = board(*rows[::-1])
+    assert list(found.records) == rows
+    assert found.sections[0].tasks["u"].groups["b"].first is rows[12]
 
 
 def test_unreadable_records_are_remembered():
