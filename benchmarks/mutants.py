@@ -54,9 +54,9 @@ TESTS = {
     "bench/files.py": _OF_CELLS,
     "bench/runs/identity.py": _OF_CELLS,
     "bench/runs/runner.py": _OF_CELLS,
-    "bench/workers/cell.py": _OF_CELLS,
-    "bench/workers/inline.py": _OF_CELLS,
-    "bench/cli/estimate.py": ("test_progress.py",),
+    "bench/runs/workers/cell.py": _OF_CELLS,
+    "bench/runs/workers/inline.py": _OF_CELLS,
+    "bench/runs/estimate.py": ("test_progress.py",),
     **{
         f"leaderboard/{name}.py": ("test_board.py", "test_leaderboard.py")
         for name in ("board", "consensus", "families", "groups", "ranks", "standings", "tables")

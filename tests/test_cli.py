@@ -95,7 +95,7 @@ def test_run_as_json_prints_only_json_on_standard_output(bench):
 def test_a_cached_run_of_the_command_starts_no_process_and_imports_no_model_code(bench, monkeypatch):
     arguments = ("run", "--method", "eap,random", "--task", "compiled-fraction,ioi-mini", "--results", "r", "--json")
     assert bench(*arguments)[0] == 0
-    from mechboard.workers import server
+    from mechboard.runs.workers import server
 
     monkeypatch.setattr(server, "server", lambda: pytest.fail("a process was started"))
     monkeypatch.setattr("mechboard.graph.hf.load_checkpoint", lambda *a, **k: pytest.fail("a model was loaded"))

@@ -135,7 +135,7 @@ def test_a_method_that_answers_a_kind_itself_is_not_adapted_to_it(toy):
 
 
 def test_an_adapted_method_draws_from_a_generator_of_its_own(toy):
-    from mechboard.workers.cell import generator_seed
+    from mechboard.runs.workers.cell import generator_seed
 
     random = Registry().load("method", "random")
     [adapted] = make_plan([random], [toy.guess], passed={}, seeds=1, data_seeds=1).cells

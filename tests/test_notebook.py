@@ -82,7 +82,7 @@ def where(monkeypatch):
     """Which executors were used."""
     used = []
     for module, name in (("pool", "Pool"), ("inline", "Inline")):
-        module = __import__(f"mechboard.workers.{module}", fromlist=[name])
+        module = __import__(f"mechboard.runs.workers.{module}", fromlist=[name])
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, _n=name, _o=original, **k: used.append(_n) or _o(*a, **k))
     return used
@@ -192,7 +192,7 @@ def test_a_script_without_a_main_guard_runs(tmp_path):
 def test_a_folder_is_shared_with_the_command_line(bench, monkeypatch):  # noqa: F811
     assert bench("run", "--method", "random", "--task", CHEAP, "--results", "r")[0] == 0
     made = mechboard.read("r")[0]
-    monkeypatch.setattr("mechboard.workers.pool.Pool.run", lambda *a: iter(()))
+    monkeypatch.setattr("mechboard.runs.workers.pool.Pool.run", lambda *a: iter(()))
     assert list(run("random", CHEAP, results="r")) == [made]
 
 

@@ -13,27 +13,33 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 INNER = ("methods", "tasks", "ground_truth", "leaderboard")
 LINKS = {"mechboard": "bench"} | {f"bench/{name}": f"../{name}" for name in INNER}
 
-ENGINE = {path.stem for path in (ROOT / "bench").glob("*.py")}
-CONTRACT = {"contract", "errors", "reference"}
+BELOW = {"errors", "files", "hashing", "reference"}
 MAY_IMPORT = {
-    "bench/contract": CONTRACT | {"assets"},
+    "bench/errors.py": set(),
+    "bench/files.py": {"errors"},
+    "bench/hashing.py": set(),
+    "bench/reference.py": {"errors"},
+    "bench/assets.py": BELOW,
+    "bench/contract": {"contract", "assets", "errors", "reference"},
     "bench/graph": {"graph", "errors"},
     "bench/metrics": {"metrics", "graph", "contract", "errors"},
     "bench/kinds": {"kinds", "metrics", "graph", "contract", "errors"},
-    "bench/drawing": {"drawing", "kinds", "contract", "errors"},
-    "bench": ENGINE | {"", "graph", "kinds", "contract", "workers"},
+    "bench/drawing": {"drawing", "kinds", "contract"},
     "bench/protocols.py": {"contract", "graph", "errors"},
-    "bench/workers": ENGINE - {"runner"} | {"graph", "kinds", "contract", "conformance", "workers"},
-    "bench/conformance": ENGINE - {"runner"} | {"graph", "metrics", "kinds", "contract", "workers.cell", "conformance"},
-    "bench/cli": ENGINE | {"graph", "kinds", "contract", "conformance", "workers", "cli", "leaderboard"},
-    "bench/notebook": ENGINE | {"kinds", "contract", "notebook", "cli.progress", "cli.estimate"},
+    "bench/records": BELOW | {"", "records", "kinds", "contract"},
+    "bench/plugins": BELOW | {"plugins", "contract"},
+    "bench/runs": BELOW | {"runs", "records", "plugins", "kinds", "contract", "graph", "assets"},
+    "bench/conformance": BELOW | {"conformance", "runs", "plugins", "kinds", "contract", "metrics", "graph"},
+    "bench/comparison": BELOW | {"comparison", "records", "contract"},
+    "bench/notebook": BELOW | {"notebook", "runs", "records", "plugins", "kinds", "contract", "cli.progress"},
+    "bench/cli": BELOW | {"cli", "comparison", "conformance", "runs", "records", "plugins", "kinds", "contract", "assets", "leaderboard"},
     "bench/__init__.py": {"errors", "records", "notebook"},
     "bench/__main__.py": {"cli"},
     "methods": {"methods", "graph", "metrics", "errors", "protocols"},
     "tasks": {"tasks", "graph", "metrics", "ground_truth", "errors", "protocols", "assets", "hashing"},
     "ground_truth": {"ground_truth", "graph", "errors", "hashing"},
-    "leaderboard": {"leaderboard", "drawing", "kinds", "contract", "errors", "files", "records"},
-}
+    "leaderboard": {"leaderboard", "drawing", "records", "kinds", "contract", "errors", "files"},
+}  # fmt: skip
 """What each folder may import of mechboard; the longest name that holds a file is the one that counts."""
 
 
@@ -108,6 +114,17 @@ def test_nothing_imports_against_the_direction_of_dependencies():
             assert fits or name == "__version__", f"{path} imports {name}"
 
 
+def test_imports_inside_a_folder_are_relative_and_those_of_another_are_not():
+    """So that every crossing can be found with grep."""
+    for path in sources():
+        own = path.parts[0]
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").startswith("mechboard"):
+                top = (node.module or "").split(".")[1:2]
+                target = top[0] if top and top[0] in INNER else "bench"
+                assert target != own, f"{path}: from {node.module} import"
+
+
 def test_only_the_file_of_a_kind_knows_it_by_name():
     """What reads the first schema version knows its one kind; a door for plugins names what they exchange."""
     names = {path.stem for path in (ROOT / "bench" / "kinds").glob("*.py")} - {"__init__"}
@@ -120,8 +137,8 @@ def test_only_the_file_of_a_kind_knows_it_by_name():
 
 @pytest.mark.parametrize(
     "statement",
-    ["import mechboard.runs.runner", "import mechboard.runs.runner as r", "from mechboard import runner", "def f(): from ... import runner",
-     "from mechboard.runs.runner import run", "from ...runner import run", "if x: import os, mechboard.runs.runner"],
+    ["import mechboard.runner", "import mechboard.runner as r", "from mechboard import runner", "def f(): from ... import runner",
+     "from mechboard.runner import run", "from ...runner import run", "if x: import os, mechboard.runner"],
 )  # fmt: skip
 def test_no_way_to_write_an_import_goes_unseen(statement):
     assert [name for name in imported(statement, "mechboard.tasks.mini") if name.startswith("runner")]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from test_cli import CHEAP, bench  # noqa: F401
 
-from mechboard.cli.estimate import TimeLeft, duration
+from mechboard.runs.estimate import TimeLeft, duration
 
 
 def test_plain_lines_where_there_is_no_terminal(bench):  # noqa: F811

@@ -18,7 +18,7 @@ from mechboard.protocols import EdgeScores, Instance, NoParameters, Task, Truth,
 from mechboard.records.store import Store, read_record
 from mechboard.runs.plan import make_plan
 from mechboard.runs.runner import Runner
-from mechboard.workers.inline import Inline
+from mechboard.runs.workers.inline import Inline
 
 
 class Quiet:

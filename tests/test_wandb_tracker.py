@@ -13,7 +13,7 @@ from test_runner import Quiet, counted, drawn, run
 from mechboard.records.store import Store
 from mechboard.runs.runner import Outcome, Runner
 from mechboard.runs.wandb_tracker import WandbTracker
-from mechboard.workers.inline import Inline
+from mechboard.runs.workers.inline import Inline
 
 wandb = pytest.importorskip("wandb")
 

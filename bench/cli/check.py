@@ -29,7 +29,7 @@ def command(name: str, timeout: float, inline: bool, plugins: tuple[Path, ...], 
     `method:NAME` and `task:NAME` say which is meant.
     """
     from ..conformance import check_names, run_checks
-    from ..workers.checks import checks_elsewhere
+    from ..conformance.elsewhere import checks_elsewhere
 
     registry = open_registry(plugins, inline=inline)
     chosen = _chosen(name, registry)

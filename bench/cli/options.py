@@ -44,7 +44,7 @@ def open_registry(plugins: tuple[Path, ...], *, inline: bool) -> Registry:
         PluginError: a file ends or hangs the process that imports it.
     """
     if plugins and not inline and hasattr(os, "fork"):
-        from ..workers.server import probe
+        from ..runs.workers.server import probe
 
         for path in plugins:
             if path.is_file():

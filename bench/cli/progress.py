@@ -24,9 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..records import Record
+from ..runs.estimate import TimeLeft, duration
 from ..runs.plan import Plan, PlannedCell
 from ..runs.runner import Observer, Outcome
-from .estimate import TimeLeft, duration
 
 Mode = Literal["auto", "live", "plain", "quiet", "jsonl"]
 _STYLES = {"done": "green", "cached": "dim", "rescored": "cyan"}

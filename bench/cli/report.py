@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..records.headlines import grid
+from ..runs.headlines import grid
 
 if TYPE_CHECKING:
     from ..records import Record

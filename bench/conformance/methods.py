@@ -16,7 +16,7 @@ from ..errors import InvalidSolution
 from ..kinds import kind
 from ..plugins.registry import Registry
 from ..reference import Reference
-from ..workers.cell import fingerprint
+from ..runs.workers.cell import fingerprint
 from .results import CheckFailed, Result, outcome
 
 _SLOW_SECONDS = 60.0

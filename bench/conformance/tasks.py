@@ -15,7 +15,7 @@ from ..contract.task import Instance, Task
 from ..kinds import kind
 from ..reference import Reference
 from ..runs import identity
-from ..workers.cell import fingerprint
+from ..runs.workers.cell import fingerprint
 from .results import CheckFailed, NotAsked, Result, outcome
 
 _SLOW_SECONDS = 60.0

@@ -6,8 +6,8 @@ import sys
 import time
 from typing import Any
 
-from ..cli.estimate import TimeLeft, duration
 from ..cli.progress import Mode, Progress, Quiet, make_progress
+from ..runs.estimate import TimeLeft, duration
 from ..runs.plan import Plan, PlannedCell
 from ..runs.runner import Outcome
 

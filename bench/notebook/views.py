@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..kinds import kind
 from ..records import CostRecord, Record
-from ..records.headlines import Entry, Grid, grid
+from ..runs.headlines import Entry, Grid, grid
 
 if TYPE_CHECKING:
     from .load import Loaded

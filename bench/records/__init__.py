@@ -1,7 +1,7 @@
 """Records: what a cell leaves behind, in files that say of themselves what they are.
 
 `record` is the schema, `migrations` reads older ones, `store` keeps them in folders, `answer` keeps what a method
-returned, `provenance` says where and with what; `headlines` shows many of them in small.
+returned, `provenance` says where and with what.
 """
 
 from .record import (

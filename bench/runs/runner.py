@@ -16,9 +16,9 @@ from ..errors import RecordError
 from ..records import MethodInfo, Record, provenance
 from ..records.answer import Answer
 from ..records.store import Store
-from ..workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
 from . import identity
 from .plan import Plan, PlannedCell
+from .workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
 
 
 @dataclass(frozen=True)

@@ -145,11 +145,11 @@ def _check(settings: Settings) -> None:
 
 def _executor(find: Find, settings: Settings, threads: int) -> Executor:
     if settings.inline:
-        from ..workers.inline import Inline
+        from .workers.inline import Inline
 
         return Inline(device=settings.device)
-    from ..workers.pool import Pool
-    from ..workers.sandbox import Limits
+    from .workers.pool import Pool
+    from .workers.sandbox import Limits
 
     memory = None if settings.memory is None else int(settings.memory)
     limits = Limits(timeout=settings.timeout, memory=memory)
@@ -159,7 +159,7 @@ def _executor(find: Find, settings: Settings, threads: int) -> Executor:
 def _prepare(plan: Plan, *, inline: bool) -> None:
     """What can be done while the first problems are being planned, and what should stop the run before it begins."""
     if not inline:
-        from ..workers.server import warm_up
+        from .workers.server import warm_up
 
         warm_up()
     for task in {planned.task.name: planned.task for planned in plan.cells}.values():

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from ..contract.task import Instance
-from ..kinds import kind
-from ..records.answer import Answer
+from ...contract.task import Instance
+from ...kinds import kind
+from ...records.answer import Answer
 from .cell import (
     Answered,
     Assignment,

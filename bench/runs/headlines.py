@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ..runs.plan import Unplanned
-    from . import Record
+    from ..records import Record
+    from .plan import Unplanned
 
 Tone = Literal["value", "bad", "quiet"]
 

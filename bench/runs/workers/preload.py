@@ -9,4 +9,4 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # noqa
 
 import mechboard.graph.export
 import mechboard.graph.hf
-import mechboard.workers.workshop  # noqa: F401
+import mechboard.runs.workers.workshop  # noqa: F401

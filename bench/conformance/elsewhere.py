@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
-from ..conformance import Result, checks
 from ..reference import Reference
-from .sandbox import die_with_parent, kill_tree
-from .server import server
+from ..runs.workers.sandbox import die_with_parent, kill_tree
+from ..runs.workers.server import server
+from . import Result, checks
 
 _START_SECONDS = 300.0
 

@@ -15,10 +15,10 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import PluginError
-from ..reference import import_file
+from ...errors import PluginError
+from ...reference import import_file
 
-_PRELOAD = ["mechboard.workers.preload"]
+_PRELOAD = ["mechboard.runs.workers.preload"]
 _IMPORT_SECONDS = 120.0
 
 

@@ -23,11 +23,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..contract.task import Instance, Task
-from ..kinds import kind
-from ..records import Provenance, Status
-from ..records.answer import pack
-from ..reference import Reference
+from ...contract.task import Instance, Task
+from ...kinds import kind
+from ...records import Provenance, Status
+from ...records.answer import pack
+from ...reference import Reference
 from .cell import FAILURE, Assignment, Failure, failure, score, solve, stopped
 from .sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from .server import server

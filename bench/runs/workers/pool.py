@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
-from ..errors import RecordError
-from ..records.answer import Answer, unpack
-from ..reference import Reference
+from ...errors import RecordError
+from ...records.answer import Answer, unpack
+from ...reference import Reference
 from .cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed, stopped
 from .sandbox import Limits
 from .workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop

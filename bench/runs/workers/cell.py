@@ -17,18 +17,18 @@ import torch
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from ..contract.kind import AnyProblem
-from ..contract.method import Method
-from ..contract.scores import Evaluation
-from ..contract.task import Instance, Task
-from ..errors import InvalidSolution, Unsupported
-from ..graph import Cost, counting
-from ..kinds import kind
-from ..records import CostRecord, ErrorRecord, Provenance, Status, TaskInfo
-from ..records.answer import Answer
-from ..records.provenance import peak_memory, reset_peak_memory
-from ..runs import identity
-from ..runs.plan import PlannedCell
+from ...contract.kind import AnyProblem
+from ...contract.method import Method
+from ...contract.scores import Evaluation
+from ...contract.task import Instance, Task
+from ...errors import InvalidSolution, Unsupported
+from ...graph import Cost, counting
+from ...kinds import kind
+from ...records import CostRecord, ErrorRecord, Provenance, Status, TaskInfo
+from ...records.answer import Answer
+from ...records.provenance import peak_memory, reset_peak_memory
+from .. import identity
+from ..plan import PlannedCell
 
 
 @checked_dataclass(frozen=True)

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..runs.plan import PlannedCell
-    from ..runs.runner import Outcome
+    from .plan import PlannedCell
+    from .runner import Outcome
 
 _KEPT = "cached"
 _WORTH_SAYING = 1.0  # seconds
