@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from ..errors import SelectionError, unknown
 from ..plugins.registry import Registry
 from ..runs.selection import select
 from .options import DURATION, json_option, open_registry, plugin_option
+
+if TYPE_CHECKING:
+    from ..conformance import Result
 
 _CHECKED = ("method", "task")
 
@@ -28,27 +32,25 @@ def command(name: str, timeout: float, inline: bool, plugins: tuple[Path, ...], 
 
     `method:NAME` and `task:NAME` say which is meant.
     """
-    from ..conformance import check_names, run_checks
+    from ..conformance import check_names, checks
     from ..conformance.elsewhere import checks_elsewhere
 
     registry = open_registry(plugins, inline=inline)
     chosen = _chosen(name, registry)
     loaded = {pair: registry.load(*pair) for pair in chosen}  # what does not load is an error of its own
-    results = {
-        _called(pair, chosen): run_checks(subject, registry)
-        if inline
-        else list(checks_elsewhere(registry.reference(*pair), check_names(subject), timeout=timeout))
-        for pair, subject in loaded.items()
-    }
+    results: dict[str, list[Result]] = {}
+    for pair, subject in loaded.items():
+        names, found = check_names(subject), results.setdefault(_called(pair, chosen), [])
+        elsewhere = () if inline else checks_elsewhere(registry.reference(*pair), names, timeout=timeout)
+        if not as_json:
+            click.echo(_called(pair, chosen))
+        for result in checks(subject, names, registry) if inline else elsewhere:
+            found.append(result)
+            if not as_json:
+                click.echo(f"  {result.outcome:<9} {result.check:<22} {result.detail}")
     if as_json:
-        click.echo(
-            json.dumps({name: [asdict(r) for r in found] for name, found in results.items()}, indent=1, allow_nan=False)
-        )
-    else:
-        for called, found in results.items():
-            click.echo(called)
-            for r in found:
-                click.echo(f"  {r.outcome:<9} {r.check:<22} {r.detail}")
+        told = {called: [asdict(r) for r in found] for called, found in results.items()}
+        click.echo(json.dumps(told, indent=1, allow_nan=False))
     return cli.OK if all(r.good for found in results.values() for r in found) else cli.REGRESSION
 
 
