@@ -69,6 +69,7 @@ task = CompiledTask(
     name="compiled-arithmetic",
     version=2,
     summary="Sum of three labelled digits through two lookup MLPs (mean-global)",
+    chance={"cmd": 0.854},
     build=build,
     sample=sample,
     ablation="mean-global",

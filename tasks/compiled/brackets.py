@@ -61,6 +61,7 @@ task = CompiledTask(
     name="compiled-brackets",
     version=2,
     summary="Balance and early closing of two kinds of brackets (resample)",
+    chance={"cmd": 0.744},
     build=build,
     sample=sample,
     ablation="resample",

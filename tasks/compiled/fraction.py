@@ -51,6 +51,7 @@ task = CompiledTask(
     name="compiled-fraction",
     version=2,
     summary="Fractions of previous tokens of four looked-up classes, and their leads (mean)",
+    chance={"cmd": 0.762},
     build=build,
     sample=sample,
     ablation="mean",

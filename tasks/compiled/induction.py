@@ -64,6 +64,7 @@ task = CompiledTask(
     name="compiled-induction",
     version=2,
     summary="Induction over two attributes with previous-token heads (zero)",
+    chance={"cmd": 0.859},
     build=build,
     sample=sample,
     ablation="zero",

@@ -70,6 +70,7 @@ task = CompiledTask(
     name="compiled-redundant",
     version=2,
     summary="Fetch the symbol after a marker that two heads find, either of which suffices (resample)",
+    chance={"cmd": 0.853},
     build=build,
     sample=sample,
     corrupt=unmarked,

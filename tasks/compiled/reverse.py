@@ -70,6 +70,7 @@ task = CompiledTask(
     name="compiled-reverse",
     version=2,
     summary="Reverse a sequence of varying length, three attributes in parallel (resample)",
+    chance={"cmd": 0.792},
     build=build,
     sample=sample,
     ablation="resample",

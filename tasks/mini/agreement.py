@@ -41,6 +41,7 @@ simple = MiniTask(
     name="agreement-simple-mini",
     family="agreement-mini",
     summary="Verb after its subject on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.785},
     behaviour=partial(behaviour, "simple"),
     citation=_CITATION,
 )
@@ -48,6 +49,7 @@ within_rc = MiniTask(
     name="agreement-within-rc-mini",
     family="agreement-mini",
     summary="Verb within a relative clause on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.784},
     behaviour=partial(behaviour, "within-rc"),
     citation=_CITATION,
 )
@@ -55,6 +57,7 @@ across_rc = MiniTask(
     name="agreement-across-rc-mini",
     family="agreement-mini",
     summary="Verb across a relative clause on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.806},
     behaviour=partial(behaviour, "across-rc"),
     citation=_CITATION,
 )
@@ -62,6 +65,7 @@ across_pp = MiniTask(
     name="agreement-across-pp-mini",
     family="agreement-mini",
     summary="Verb across a prepositional phrase on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.802},
     behaviour=partial(behaviour, "across-pp"),
     citation=_CITATION,
 )

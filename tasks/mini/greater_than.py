@@ -27,6 +27,7 @@ def behaviour(split: Split) -> GreaterThan:
 task = MiniTask(
     name="greater-than-mini",
     summary="A later year on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.793},
     behaviour=behaviour,
     citation={
         "author": "Hanna, Michael and Liu, Ollie and Variengien, Alexandre",

@@ -24,6 +24,7 @@ def behaviour(split: Split) -> IndirectObject:
 task = MiniTask(
     name="ioi-mini",
     summary="Indirect object on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.785},
     behaviour=behaviour,
     citation={
         "author": "Wang, Kevin and Variengien, Alexandre and Conmy, Arthur and Shlegeris, Buck and Steinhardt, Jacob",

@@ -38,6 +38,7 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 task = TrainedTask(
     name="trained-greater-than",
     summary="A later year through two heads and two MLPs that were trained in (resample)",
+    chance={"cmd": 0.824},
     behaviour=GREATER_THAN,
     corrupt=corrupt,
     metric=probability_difference,

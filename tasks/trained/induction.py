@@ -41,6 +41,7 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 task = TrainedTask(
     name="trained-induction",
     summary="Induction through a previous-token and an induction head that were trained in (resample)",
+    chance={"cmd": 0.679},
     behaviour=INDUCTION,
     corrupt=corrupt,
     metric=logit_difference,

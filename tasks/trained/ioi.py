@@ -35,6 +35,7 @@ def targets(clean: Batch, corrupt: Batch) -> dict[str, Tensor]:
 task = TrainedTask(
     name="trained-ioi",
     summary="Indirect object through duplicate-token, S-inhibition and name-mover heads that were trained in (resample)",
+    chance={"cmd": 0.851},
     behaviour=IOI,
     corrupt=corrupt,
     metric=logit_difference,
