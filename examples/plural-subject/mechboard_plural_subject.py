@@ -12,7 +12,7 @@ from random import Random
 
 import torch
 
-from mechboard.graph import Ablation, Graph, PromptPairs
+from mechboard.graph import Ablation, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import hashes
 from mechboard.ground_truth.mini.model import folder
@@ -72,7 +72,7 @@ class AgreementTask(Task):
         model, pairs = load_checkpoint(folder()).to(device=device), pairs.to(device)
         return CircuitProblem(
             model=model,
-            graph=Graph.of(model.config),
+            graph=model.graph,
             pairs=pairs,
             metric=logit_difference,
             ablation=Ablation("resample", model, pairs),
