@@ -12,6 +12,7 @@ import torch
 
 from ..contract.scores import Evaluation
 from ..contract.task import Instance, Task
+from ..errors import PluginError
 from ..kinds import kind
 from ..reference import Reference
 from ..runs import identity
