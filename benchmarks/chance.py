@@ -70,7 +70,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     table = {}
-    for name in given.tasks or Registry().load("suite", "embedded").tasks:
+    suite = Registry().load("suite", "embedded")
+    for name in given.tasks or [*suite.tasks, *suite.apart]:
         mean, error = measure(name)
         table[name] = {"cmd": round(mean, 3), "standard error": round(error, 3)}
         print(f"{name:<26}{mean:8.3f} ± {error:.3f}", flush=True)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from mechboard.metrics.circuit import evaluate_edges
+from mechboard.plugins.registry import Registry
 
+EMBEDDED = Registry().load("suite", "embedded")
 _FILE = Path(__file__).parent.parent / "benchmarks" / "chance.py"
 _SPEC = importlib.util.spec_from_file_location("chance", _FILE)
 chance = importlib.util.module_from_spec(_SPEC)
@@ -43,3 +45,18 @@ def test_a_task_on_which_the_ablation_does_nothing_has_no_chance():
 def test_draws_that_share_a_data_seed_are_not_counted_as_independent():
     assert chance.summary([[1.0, 3.0], [1.0, 3.0]]) == (2.0, pytest.approx((4 / 3) ** 0.5 / 2))
     assert chance.summary([[1.0, 1.0], [3.0, 3.0]]) == (2.0, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("name", [*EMBEDDED.tasks, *EMBEDDED.apart])
+def test_every_embedded_task_states_its_chance_of_cmd(name):
+    task = Registry().load("task", name)
+    assert set(task.chance) == {"cmd"}
+    assert 0.6 < task.chance["cmd"] < 1
+
+
+def test_a_stated_chance_is_what_random_orders_score():
+    task = Registry().load("task", "trained-ioi")
+    instance = task.load(0, "cpu")
+    orders = [torch.randperm(118, generator=torch.Generator().manual_seed(i)) for i in range(6)]
+    found = chance.cmds(instance.problem, instance.held_out, orders)
+    assert abs(sum(found) / len(found) - task.chance["cmd"]) < 0.12

@@ -97,6 +97,13 @@ def test_a_method_that_declines_is_unsupported_with_its_reason_and_nothing_faile
     assert toy.CALLS == ["guess", "guess-again"]
 
 
+def test_a_method_that_needs_to_see_what_a_kind_does_not_show_is_unsupported_on_it(toy, bench):  # noqa: F811
+    code, out, _ = bench("run", "--method", "ground-truth", "--task", "guess", "--results", "r", "--inline", "--json")
+    cell = cells(out)["ground-truth@total", "guess"]
+    assert (code, cell["status"]) == (0, "unsupported")
+    assert cell["error"] == "it needs to see truth, which number tasks do not show"
+
+
 def test_a_solution_that_its_kind_refuses_is_invalid_and_the_adapted_ones_are_checked_by_their_own_kind(toy):
     problem = toy.guess.load(0, "cpu").problem
     with pytest.raises(InvalidSolution, match="returned str"):

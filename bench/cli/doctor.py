@@ -15,7 +15,7 @@ from ..kinds import kind
 from ..plugins.registry import GROUPS, Registry
 from .options import json_option, results_option
 
-_REQUIRED = ("torch", "transformer-lens", "transformers", "safetensors", "scikit-learn", "pandas")
+_REQUIRED = ("torch", "transformer-lens", "transformers", "safetensors", "scipy", "pandas")
 _OPTIONAL = {"sae-lens": "features", "detoxify": "toxicity", "wandb": "wandb"}
 
 

@@ -55,7 +55,8 @@ class Task(ABC):
         ranked: whether it counts in any ranking; a unit test with a known answer need not.
         assets: what must be here before it runs.
         oracles: methods by which its truth was measured; they are references on it.
-        chance: what chance scores, for measures whose chance is the task's own, such as `cmd`.
+        chance: what random solutions score, for measures whose chance is the task's own: `cmd`, as `benchmarks/chance.py`
+            measures it.
         citation: BibTeX fields.
 
     Raises:

@@ -17,7 +17,7 @@ import mechboard
 
 from . import Provenance
 
-_PACKAGES = ("torch", "transformer-lens", "transformers", "numpy", "safetensors", "scikit-learn")
+_PACKAGES = ("torch", "transformer-lens", "transformers", "numpy", "safetensors", "scipy")
 
 
 def typed() -> str:

@@ -29,6 +29,7 @@ def behaviour(split: Split) -> Docstring:
 task = MiniTask(
     name="docstring-mini",
     summary="The next argument of a docstring on a small GPT; truth measured edge by edge (resample)",
+    chance={"cmd": 0.809},
     behaviour=behaviour,
     citation={
         "author": "Heimersheim, Stefan and Janiak, Jett",

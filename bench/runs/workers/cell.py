@@ -107,6 +107,18 @@ class Assignment:
     provenance: Provenance
 
 
+def show(task: Task, instance: Instance[Any], sees: frozenset[str]) -> Any:
+    """The problem with what a method declares to see.
+
+    Raises:
+        Unsupported: tasks of this kind, or this one, do not show it.
+    """
+    asked = kind(task.kind)
+    if hidden := sees - asked.sees:
+        raise Unsupported(f"it needs to see {', '.join(sorted(hidden))}, which {task.kind} tasks do not show")
+    return asked.reveal(instance, sees)
+
+
 def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
     """Run a method on a problem that shows what the method sees, and check what it returns.
 

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from ...contract.task import Instance
-from ...kinds import kind
 from ...records.answer import Answer
 from .cell import (
     Answered,
@@ -30,6 +29,7 @@ from .cell import (
     fingerprint,
     generator_seed,
     score,
+    show,
     solve,
 )
 
@@ -55,7 +55,7 @@ class Inline:
             if answer is None:
                 try:
                     with _settings_kept():
-                        shown = kind(job.planned.task.kind).reveal(instance, job.planned.method.sees)
+                        shown = show(job.planned.task, instance, job.planned.method.sees)
                         answer = solve(_assignment(job), job.planned.task, shown)
                 except (Exception, SystemExit) as error:
                     yield Ended(job, failure(error), None, b"")

@@ -24,11 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from ...contract.task import Instance, Task
-from ...kinds import kind
 from ...records import Provenance, Status
 from ...records.answer import pack
 from ...reference import Reference
-from .cell import FAILURE, Assignment, Failure, failure, score, solve, stopped
+from .cell import FAILURE, Assignment, Failure, failure, score, show, solve, stopped
 from .sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from .server import server
 
@@ -163,7 +162,7 @@ class _Shared:
         """The problem with what a method declares to see."""
         if not sees and self.problem is not None:
             return self.problem
-        return kind(self.task.kind).reveal(self.load(), sees)
+        return show(self.task, self.load(), sees)
 
 
 def _serve_scores(scores: Connection, shared: _Shared, instance: Instance[Any] | None) -> None:
