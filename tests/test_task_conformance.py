@@ -10,11 +10,13 @@ import torch
 from models import random_decoder, random_pairs
 from test_cli import bench  # noqa: F401
 
-from mechboard.conformance import check_names, run_checks, tasks
+from mechboard.assets import locate
+from mechboard.conformance import check_names, checks, run_checks, tasks
 from mechboard.conformance.circuit_tasks import exact_effects
 from mechboard.graph import Ablation, Graph
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.answers import logit_difference
+from mechboard.plugins.registry import Registry
 from mechboard.protocols import CircuitProblem, Instance, Task, Truth
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -112,7 +114,7 @@ def test_a_weight_that_is_no_number_is_caught():
 def test_a_chance_of_no_measure_or_of_one_whose_chance_is_fixed_is_caught(name, ok):
     state, detail = outcome("chance", chance={name: 0.5})
     assert state == ("passed" if ok else "failed")
-    assert ok or f"It states chance for {name!r}; valid: " in detail
+    assert ok or f"chance of {name!r}; valid: " in detail
     assert ok or "cmd" in detail.partition("valid: ")[2]
 
 
@@ -138,6 +140,17 @@ def test_a_prompt_that_is_its_own_corruption_is_caught():
         return replace(instance, held_out=replace(pairs, corrupt=pairs.clean))
 
     assert "12 held-out prompts are their own corruption" in outcome("prompts", spoil)[1]
+
+
+def test_a_few_pairs_of_no_difference_or_a_clean_prompt_in_both_are_told_and_no_failure():
+    def spoil(instance, _):
+        shown, scored = instance.problem.pairs, instance.held_out
+        clean, corrupt = scored.clean.clone(), scored.corrupt.clone()
+        clean[0], corrupt[1] = shown.clean[0], clean[1]
+        return replace(instance, held_out=replace(scored, clean=clean, corrupt=corrupt))
+
+    told = "12 for discovery, 12 held out, 1 held-out ones their own corruption, 1 in both with another corruption"
+    assert outcome("prompts", spoil) == ("passed", told)
 
 
 def test_a_prompt_that_is_read_behind_its_end_is_caught():
@@ -184,6 +197,26 @@ def _roc(scores, edges):
     from mechboard.metrics.roc import roc
 
     return roc(scores, edges)
+
+
+# -- what ships with mechboard ---------------------------------------------------------------------
+
+SCORED = ("chance", "known answer", "anchor", "random scores", "exact truth")
+
+
+@pytest.mark.parametrize("name", Registry().plugins("task"))
+def test_every_task_that_is_here_is_a_fair_one(name):
+    task = Registry().load("task", name)
+    if all(locate(asset) for asset in task.assets):
+        assert not [r for r in checks(task, [c for c in check_names(task) if c not in SCORED]) if not r.good]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", Registry().plugins("task"))
+def test_every_task_that_is_here_scores_as_it_must(name):
+    task = Registry().load("task", name)
+    if all(locate(asset) for asset in task.assets):
+        assert not [r for r in checks(task, SCORED) if not r.good]
 
 
 # -- truths that claim to be exact -----------------------------------------------------------------

@@ -16,28 +16,37 @@ from .tasks import TaskTrial, TaskTrials
 _EXACT = "activation-patching"
 _DRAWS, _STANDARD_ERRORS = 200, 4.0
 _CORRELATION, _AUC = 0.9, 0.95
+_SAME = 0.1
 _CLEARLY = 2.0  # an edge contradicts a threshold if it lies beyond twice or below half of it, by three standard errors
 
 
 def check_prompts(trial: TaskTrial) -> str:
-    """Discovery and held-out prompts are pairs that differ, of equal length, and no prompt is in both."""
+    """Discovery and held-out prompts are pairs that differ, of equal length, and no pair is in both.
+
+    A clean prompt may be, with another corruption: that is another question. A few pairs that are their own corruption
+    dilute all effects alike, and are told.
+    """
     discovery, held_out = trial.instance.problem.pairs, trial.instance.held_out
     if not isinstance(held_out, PromptPairs):
         raise CheckFailed(f"held_out is a {type(held_out).__name__}; valid: mechboard.graph.PromptPairs.")
+    told = ""
     for pairs, name in ((discovery, "discovery"), (held_out, "held-out")):
         shortest, longest = int(pairs.lengths.min()), int(pairs.lengths.max())
         if shortest < 1 or longest > pairs.clean.shape[1] or bool((pairs.positions >= pairs.lengths[:, None]).any()):
             raise CheckFailed(f"Some {name} prompts are read behind their end; `positions` must lie before `lengths`.")
-        same = sum(clean == corrupt for clean, corrupt in zip(_prompts(pairs), _corrupt(pairs), strict=True))
-        if same:
+        same = sum(clean == corrupt for clean, corrupt in _rows(pairs))
+        if same > _SAME * len(pairs):
             raise CheckFailed(f"{same} {name} prompts are their own corruption, so no edge matters there; draw others.")
-    both = set(_prompts(discovery)) & set(_prompts(held_out))
-    if both:
+        told += f", {same} {name} ones their own corruption" if same else ""
+    shown, scored = set(_rows(discovery)), set(_rows(held_out))
+    if both := shown & scored:
         raise CheckFailed(
             f"{len(both)} held-out prompts are discovery prompts too, so methods are scored on what they saw; draw "
             "them from other words or templates."
         )
-    return f"{len(discovery)} for discovery, {len(held_out)} held out"
+    again = len({clean for clean, _ in shown} & {clean for clean, _ in scored})
+    told += f", {again} in both with another corruption" if again else ""
+    return f"{len(discovery)} for discovery, {len(held_out)} held out{told}"
 
 
 def check_truths(trial: TaskTrial) -> str:
@@ -146,12 +155,10 @@ def exact_effects(problem: CircuitProblem) -> tuple[Float[Tensor, " edges"], Flo
     return each.mean(0), each.std(0) / len(each) ** 0.5
 
 
-def _prompts(pairs: PromptPairs) -> list[tuple[int, ...]]:
-    return [tuple(ids[:n]) for ids, n in zip(pairs.clean.tolist(), pairs.lengths.tolist(), strict=True)]
-
-
-def _corrupt(pairs: PromptPairs) -> list[tuple[int, ...]]:
-    return [tuple(ids[:n]) for ids, n in zip(pairs.corrupt.tolist(), pairs.lengths.tolist(), strict=True)]
+def _rows(pairs: PromptPairs) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Clean and corrupt prompt of each pair, without padding."""
+    rows = zip(pairs.clean.tolist(), pairs.corrupt.tolist(), pairs.lengths.tolist(), strict=True)
+    return [(tuple(clean[:n]), tuple(corrupt[:n])) for clean, corrupt, n in rows]
 
 
 def _first(trial: TaskTrial) -> Truth:
