@@ -185,7 +185,6 @@ def test_a_tokenizer_that_yields_other_ids_fails_the_cell_with_a_clear_sentence(
 
     monkeypatch.setenv("MECHBOARD_ASSETS", str(stories.parent))
     monkeypatch.setattr(pronouns, "load_tokenizer", lambda folder: lambda text: [1, 2, 3])
-    monkeypatch.setattr(pronouns.task, "_own", None)
     code, out, _ = bench(
         "run", "--method", "random", "--task", "pronoun-stories", "--json", "--results", "r", "--inline"
     )

@@ -167,7 +167,7 @@ def test_the_bridge_computes_the_same_logits(family):
 def test_the_bridge_of_a_compiled_model_computes_the_same_logits():
     from mechboard.tasks.compiled.reverse import task
 
-    problem = task.load(0, "cpu")
+    problem = task.load(0, "cpu").problem
     with torch.no_grad():
         assert torch.allclose(problem.bridge()(problem.pairs.clean), problem.model(problem.pairs.clean), atol=1e-4)
 

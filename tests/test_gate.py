@@ -98,7 +98,7 @@ def test_each_side_runs_its_own_code_and_the_clone_stays_as_it_was(plugin):
     assert records["head", "steady"]["method"]["summary"] == "Version 4."
     verdicts = {(v["label"], v["measure"]): v["verdict"] for v in json.loads(out)["cells"]}
     assert verdicts["steady", "auc[compiled-brackets:program]"] == "same"
-    signs = {side: records[side, "steady"]["circuit"][0]["score"] for side in ("base", "head")}
+    signs = {side: records[side, "steady"]["exhibits"]["circuit"]["edges"][0]["score"] for side in ("base", "head")}
     assert signs["base"] > 0 > signs["head"], "the module beside the method's is that of its side too"
     assert verdicts["fragile", None] == "newly failing"
     assert records["base", "fragile"]["status"] == "done"

@@ -36,11 +36,11 @@ def ran(tmp_path_factory):
 
 
 def _scores(folder, name):
-    return load_file(folder / "r" / name / f"{TASK}@v1" / "data-0" / "seed-0.safetensors")["scores"]
+    return load_file(folder / "r" / name / f"{TASK}@v2" / "data-0" / "seed-0.safetensors")["scores"]
 
 
 def _record(folder, name):
-    return json.loads((folder / "r" / name / f"{TASK}@v1" / "data-0" / "seed-0.json").read_text())
+    return json.loads((folder / "r" / name / f"{TASK}@v2" / "data-0" / "seed-0.json").read_text())
 
 
 @OF_THE_RUN
@@ -182,7 +182,7 @@ def test_a_device_that_forks_cannot_share_gives_the_same_scores(bench):  # noqa:
     """`cpu:0` is not `cpu`, so every process loads the problem for itself, as it must on a GPU."""
     bench("run", "--method", "eap", "--task", TASK, "--results", "a", "--device", "cpu:0")
     bench("run", "--method", "eap", "--task", TASK, "--results", "b")
-    where = Path("eap") / f"{TASK}@v1" / "data-0" / "seed-0.safetensors"
+    where = Path("eap") / f"{TASK}@v2" / "data-0" / "seed-0.safetensors"
     assert torch.equal(load_file(Path("a") / where)["scores"], load_file(Path("b") / where)["scores"])
 
 

@@ -135,7 +135,8 @@ def test_a_failed_cell_is_a_failed_run_on_wandb_and_a_finished_one_is_not(tmp_pa
     assert not warnings
     sent.return_value.finish.assert_called_once_with(exit_code=code)
     (summary,) = sent.return_value.summary.update.call_args.args
-    assert summary == {"status": found.status, "seconds": 1.5} | ({"x": value} if value else {})
+    assert summary == {"status": found.status, "seconds": 1.5} | {n: m.value for n, m in found.measures.items()}
+    assert bool(found.measures) == (value is not None)
 
 
 def test_cached_cells_are_not_sent_again(tmp_path, monkeypatch):
