@@ -8,7 +8,7 @@ from mechboard.plugins.registry import Plugin, Registry
 from mechboard.runs.selection import select
 
 ROOT = Path(__file__).parent.parent
-NOT_A_TASK = {"__init__", "suites", "own", "tokenizers", "task", "language", "compiler", "truth", "llama2c"}
+NOT_A_TASK = {"__init__", "suites", "own", "tokenizers", "compiled_task", "mini_task", "trained_task", "llama2c"}
 
 
 def test_every_method_file_is_registered_and_every_registration_has_a_file():
