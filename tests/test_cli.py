@@ -332,7 +332,8 @@ def test_show_tells_what_a_method_and_a_task_are(bench):
     assert "parameter steps = 5" in bench("show", "eap-ig")[1]
     assert "two forwards" in bench("show", "eap")[1]
     assert "Ablation: resample" in bench("show", "compiled-reverse")[1]
-    assert "compiled-reverse" in bench("show", "embedded")[1]
+    assert "family: agreement-mini" in bench("show", "agreement-simple-mini")[1]
+    assert "outside the overall score:\ncompiled-arithmetic" in bench("show", "embedded")[1]
 
 
 def test_doctor_finds_nothing_wrong_here_and_a_broken_record_elsewhere(bench):

@@ -171,3 +171,13 @@ def test_methods_and_tasks_are_called_what_a_path_and_a_label_can_hold():
     for name in ("eap@cut", "a/b", "", "../x", "a b", "[x]"):
         with pytest.raises(PluginError, match="is called .*; valid: letters, digits"):
             method(name=name, kinds=("circuit",), deterministic=True)(lambda problem, generator, parameters: None)
+        with pytest.raises(PluginError, match="An adapter is called"):
+            Adapter(name=name, inner=kinds.kind("circuit"), down=id, up=id)
+
+
+def test_a_task_may_state_the_chance_of_no_measure_that_has_its_own(toy):
+    from mechboard.errors import PluginError
+
+    task = toy.Guess(name="sure", summary="s", chance={"closeness": 0.9})
+    with pytest.raises(PluginError, match="'sure' states the chance of 'closeness'; valid: none"):
+        make_plan([toy.sayer], [task], passed={}, seeds=1, data_seeds=1)

@@ -69,9 +69,11 @@ def _show_plugin(what: str, plugin: Any) -> None:
             click.echo(f"parameter {field.name} = {field.default!r} ({field.type})")
         click.echo("\n" + (inspect.getdoc(inspect.getmodule(plugin.function)) or plugin.summary))
     elif what == "task":
+        level = "" if plugin.level is None else f", level {plugin.level}"
+        family = f"; family: {plugin.family}{level}" if level or plugin.family != plugin.name else ""
         oracles = f"; made its truth, so a reference here: {', '.join(plugin.oracles)}" if plugin.oracles else ""
         click.echo(
-            f"version {plugin.version}; kind: {plugin.kind}; tier: {plugin.tier}{oracles}\n\n{plugin.description}"
+            f"version {plugin.version}; kind: {plugin.kind}; tier: {plugin.tier}{family}{oracles}\n\n{plugin.description}"
         )
     else:
         click.echo(f"version {plugin.version}; {plugin.summary}\n\n" + "\n".join(plugin.tasks))

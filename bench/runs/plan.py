@@ -10,6 +10,7 @@ from ..assets import locate
 from ..contract.kind import Adapter
 from ..contract.method import Method
 from ..contract.task import Task
+from ..errors import PluginError
 from ..kinds import kind
 from ..records import Cell
 from .selection import label, make_parameters, slug
@@ -56,11 +57,13 @@ def make_plan(
 
     Raises:
         UsageError: a method refuses its parameters.
+        PluginError: a task states the chance of a measure whose chance is not the task's.
     """
     cells: list[PlannedCell] = []
     unplanned: list[Unplanned] = []
     parameters = {m.name: make_parameters(m, passed.get(m.name, {})) for m in methods}
     for task in tasks:
+        _check_chance(task)
         absent = [asset.name for asset in task.assets if locate(asset) is None]
         if absent:
             reason = f"assets not here: bench pull {' '.join(absent)}"
@@ -80,6 +83,15 @@ def make_plan(
                     cell = _cell(m, chosen, passed.get(m.name, {}), adapter, task, data_seed, seed)
                     cells.append(PlannedCell(cell, m, chosen, task, adapter))
     return Plan(tuple(cells), tuple(unplanned))
+
+
+def _check_chance(task: Task) -> None:
+    stated = {n for n, known in kind(task.kind).definitions.table.items() if known.chance_of == "task"}
+    if wrong := sorted(set(task.chance) - stated):
+        raise PluginError(
+            f"Task {task.name!r} states the chance of {wrong[0]!r}; valid: {', '.join(sorted(stated)) or 'none'}; the "
+            "others have their own."
+        )
 
 
 def _ways(m: Method, task: Task) -> list[Adapter[Any, Any] | None]:
