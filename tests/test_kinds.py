@@ -171,8 +171,16 @@ def test_methods_and_tasks_are_called_what_a_path_and_a_label_can_hold():
     for name in ("eap@cut", "a/b", "", "../x", "a b", "[x]"):
         with pytest.raises(PluginError, match="is called .*; valid: letters, digits"):
             method(name=name, kinds=("circuit",), deterministic=True)(lambda problem, generator, parameters: None)
-        with pytest.raises(PluginError, match="An adapter is called"):
-            Adapter(name=name, inner=kinds.kind("circuit"), down=id, up=id)
+
+
+@pytest.mark.parametrize("name", ["a@b", "a/b", ""])
+def test_a_kind_whose_adapter_cannot_be_part_of_a_path_does_not_load(toy, monkeypatch, name):
+    from mechboard.errors import PluginError
+
+    monkeypatch.setattr(toy.Number, "adapters", (Adapter(name=name, inner=kinds.kind("circuit"), down=id, up=id),))
+    kinds.kind.cache_clear()
+    with pytest.raises(PluginError, match="The kind 'number' has an adapter .*; valid: letters"):
+        kinds.kind("number")
 
 
 def test_a_task_may_state_the_chance_of_no_measure_that_has_its_own(toy):

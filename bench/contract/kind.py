@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from ..errors import PluginError
-from .method import NAME, Method
+from .method import Method
 from .task import Instance, Task
 
 if TYPE_CHECKING:
@@ -116,21 +115,12 @@ class Adapter(Generic[Problem, Solution]):
     `down` makes an inner problem of the outer one, `up` an outer solution of the inner one. An adapted method keeps its
     name and parameters; the adapter's name stands in the cell's label, path and identity, behind an `@` that no name of
     a method can hold, so that an adapted run is never taken for a native one.
-
-    Raises:
-        PluginError: its name cannot be part of a path and a label.
     """
 
     name: str
     inner: Kind[Any, Any]
     down: Callable[[Problem], Any]
     up: Callable[[Any, Problem], Solution]
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise PluginError(
-                f"An adapter is called {self.name!r}; valid: letters, digits, '.', '_' and '-', such as cut."
-            )
 
     def __call__(self, method: Method) -> Method:
         """The method as one of the outer kind."""

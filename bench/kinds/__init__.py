@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ..contract.kind import Kind
+from ..contract.method import NAME
 from ..errors import PluginError, unknown
 
 GROUP = "mechboard.kinds"
@@ -31,6 +32,11 @@ def kind(name: str) -> Kind[Any, Any]:
         ) from error
     if not isinstance(loaded, Kind) or loaded.name != name:
         raise PluginError(f"{entries[name].value!r} is registered as the kind {name!r}; valid: a Kind of this name.")
+    for adapter in loaded.adapters:
+        if not NAME.fullmatch(adapter.name):  # it stands in paths, and behind an @ in labels
+            raise PluginError(
+                f"The kind {name!r} has an adapter {adapter.name!r}; valid: letters, digits, '.', '_' and '-', such as cut."
+            )
     return loaded
 
 
