@@ -13,7 +13,7 @@ from mechboard.records import Cell, Record, parse
 from mechboard.records.store import Store, read_record
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
-PATH = Path("eap-ig") / "compiled-redundant@v1" / "data-0" / "seed-0.json"
+PATH = Path("eap-ig") / "compiled-redundant@v2" / "data-0" / "seed-0.json"
 DONE = read_record(REFERENCE / PATH).model_dump_json()
 AUC = "auc[compiled-redundant:program]"
 
@@ -145,7 +145,7 @@ def test_a_record_in_the_place_of_another_cell_is_refused(tmp_path):
     assert isinstance(found.pop(str(PATH)), Record)
     for record in found.values():
         assert isinstance(record, RecordError)
-        assert "holds the record of another cell, 'eap-ig x compiled-redundant@v1 data-0 seed-0'" in str(record)
+        assert "holds the record of another cell, 'eap-ig x compiled-redundant@v2 data-0 seed-0'" in str(record)
     cell = parse(DONE, "x").cell.model_copy(update={"seed": 1})
     with pytest.raises(RecordError, match="of another cell"):
         store.read(cell)
