@@ -42,7 +42,7 @@ from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "benchmarks" / "mutants.equivalent.toml"
-_OF_CELLS = ("test_identity.py", "test_runner.py")
+_OF_CELLS = ("test_identity.py", "test_kept_answers.py", "test_closure.py", "test_runner.py")
 TESTS = {
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
     "bench/records/record.py": ("test_record*.py", "test_runner.py"),

@@ -40,7 +40,7 @@ LIES = [
     (("measures", AUC, "chance"), 0.8, r"has chance 0.8; valid: 0.5"),
     (("measures", AUC, "oracle"), 0.6, r"has oracle 0.6; valid: 1.0"),
     (("measures", AUC, "oracle"), 0.5, "oracle 0.5 is not better than chance 0.5"),
-    (("measures", "cmd", "direction"), "higher", "cmd has direction 'higher'; valid: 'lower'"),
+    (("measures", "cmd-mib", "direction"), "higher", "cmd-mib has direction 'higher'; valid: 'lower'"),
     (
         ("measures", "average-precision[t:s]"),
         {"value": 0.3, "direction": "higher", "oracle": 1.0},
@@ -132,7 +132,9 @@ def test_a_chance_that_depends_on_the_truth_is_taken_as_it_is(chance):
 
 def test_a_chance_that_a_task_states_is_taken_as_it_is():
     assert parse(changed(("measures", "cmd", "chance"), 1.25), "x.json").measures["cmd"].chance == 1.25
-    assert parse(DONE, "x.json").measures["cmd"].chance is None
+    assert parse(DONE, "x.json").measures["cmd"].chance == 0.853
+    unstated = json.loads(DONE)["measures"]["cmd"] | {"chance": None}
+    assert parse(changed(("measures", "cmd"), unstated), "x.json").measures["cmd"].chance is None
 
 
 def test_a_record_in_the_place_of_another_cell_is_refused(tmp_path):

@@ -45,8 +45,13 @@ def test_random_is_at_chance_and_the_oracle_at_one():
     values = [r.headline_measure.value for r in _records() if r.cell.method == "random" and r.task.truths]
     assert sum(values) / len(values) == pytest.approx(0.5, abs=0.05)
     for record in _records():
-        if record.cell.method == "ground-truth":
+        if record.cell.method == "ground-truth" and record.task.truths:
             assert record.headline_measure.value == 1.0
+
+
+def test_only_a_method_that_needs_a_circuit_declines_a_task_without_one():
+    declined = {(r.cell.method, r.cell.task, r.error.message) for r in _records() if r.status != "done"}
+    assert declined == {("ground-truth", "pronoun-stories", "no circuit is known for this task")}
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,15 @@ def test_the_tables_of_the_document_follow_from_its_csv():
 
 
 def test_the_csv_holds_what_the_reference_records_hold():
+    """But for the compiled tasks, which the study measured in version 1, as its text says."""
+    assert "Measured on version 1 of the compiled tasks" in (ROOT / "docs" / "embedded-scores.md").read_text()
     rows = {(r["method"], r["task"], int(r["data_seed"]), int(r["seed"])): r for r in study.read()}
     records = [r for _, r in Store(ROOT / "results" / "reference").records() if isinstance(r, Record)]
     assert len(records) > 400
     for record in records:
         cell = record.cell
+        if cell.task.startswith("compiled-") or record.status == "unsupported":
+            continue
         row = rows[cell.label, cell.task, cell.data_seed, cell.seed]
         assert float(row["cmd"]) == pytest.approx(record.measures["cmd"].value, abs=1e-5)
         if record.headline.startswith("auc"):
