@@ -45,6 +45,17 @@ EQUIVALENT = ROOT / "benchmarks" / "mutants.equivalent.toml"
 _OF_CELLS = ("test_identity.py", "test_kept_answers.py", "test_closure.py", "test_runner.py")
 TESTS = {
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
+    "bench/contract/measures.py": ("test_metrics.py", "test_measures.py", "test_records.py"),
+    "bench/contract/task.py": ("test_kinds.py", "test_declarations.py", "test_runner.py"),
+    "bench/kinds/circuit.py": (
+        "test_kinds.py",
+        "test_runner.py",
+        "test_metrics.py",
+        "test_measures.py",
+        "test_migrations.py",
+    ),
+    "bench/records/migrations.py": ("test_migrations.py",),
+    "bench/runs/plan.py": ("test_kinds.py", "test_runner.py"),
     "bench/records/record.py": ("test_record*.py", "test_runner.py"),
     "bench/comparison/compare.py": ("test_compare.py",),
     "bench/comparison/wanted.py": ("test_compare.py",),
