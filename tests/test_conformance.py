@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_cli import bench  # noqa: F401
 
-from mechboard.conformance import check_names, conformance_test, run_checks
+from mechboard.conformance import check_names, checks, conformance_test, run_checks
 from mechboard.methods.eap import eap
 from mechboard.plugins.registry import Registry
 from mechboard.protocols import EdgeScores, NoParameters, method
@@ -23,7 +23,7 @@ def _method(function, *, deterministic=True, name="odd"):
 
 
 def outcome(m, check):
-    result = {r.check: r for r in run_checks(m)}[check]
+    [result] = checks(m, [check])
     return result.outcome, result.detail
 
 

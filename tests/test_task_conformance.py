@@ -49,7 +49,7 @@ class Tiny(Task):
 
 def outcome(check, spoil=None, **changed):
     task = Tiny(name="tiny", summary="A random model", **({"spoil": spoil} if spoil else {}), **changed)
-    result = {r.check: r for r in run_checks(task)}[check]
+    [result] = checks(task, [check])
     return result.outcome, result.detail
 
 
@@ -66,7 +66,8 @@ def test_a_fair_task_passes_and_what_it_does_not_claim_is_not_asked():
 
 def test_a_summary_of_several_lines_and_a_missing_description_are_caught(monkeypatch):
     task = Tiny(name="tiny", summary="One\ntwo")
-    assert "The summary has several lines" in {r.check: r for r in run_checks(task)}["declaration"].detail
+    [result] = checks(task, ["declaration"])
+    assert "The summary has several lines" in result.detail
     monkeypatch.setattr(Tiny, "description", "")
     assert "no description" in outcome("declaration")[1]
 
