@@ -471,3 +471,15 @@ def test_other_effects_make_another_scorer(compiled):
     with_effects = replace(truth, effects=torch.ones(370))
     others = ([truth], [with_effects], [replace(truth, effects=torch.zeros(370))])
     assert len({scorer_id(task, Instance(problem=None, held_out=None, truths=t)) for t in others}) == 3
+
+
+def test_a_curve_says_where_chance_lies_and_what_it_is(quick):
+    instance, problem, pairs = quick
+    (truth,) = instance.truths
+    curves = evaluate_edges(problem, torch.randn(370), pairs, (truth,)).curves
+    prevalence = int(truth.edges.sum()) / 370
+    assert curves[f"roc[{truth.name}]"].chance == (0.0, 1.0)
+    assert curves[f"precision-recall[{truth.name}]"].chance == (prevalence, prevalence)
+    assert curves["faithfulness"].chance is None
+    assert curves["faithfulness"].log_x
+    assert len({curve.title for curve in curves.values()} - {""}) == len(curves)

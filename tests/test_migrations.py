@@ -44,5 +44,5 @@ def test_a_record_of_version_1_that_was_no_cell_is_read_and_one_that_is_cut_off_
     failed["error"] = {"type": "E", "message": "m", "traceback": "t"}
     failed["task"] = {**old["task"], "graph": None, "truths": []}
     assert parse(json.dumps(failed), "x").exhibits == {}
-    with pytest.raises(RecordError, match="somewhere"):
+    with pytest.raises(RecordError, match="'somewhere' is no valid record: what version 1 always had is missing"):
         parse(json.dumps({name: old[name] for name in ("schema_version", "cell")}), "somewhere")
