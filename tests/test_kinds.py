@@ -186,3 +186,20 @@ def test_a_task_may_state_the_chance_of_no_measure_that_has_its_own(toy):
     task = toy.Guess(name="sure", summary="s", chance={"closeness": 0.9})
     with pytest.raises(PluginError, match="'sure' states the chance of 'closeness'; valid: none"):
         make_plan([toy.sayer], [task], passed={}, seeds=1, data_seeds=1)
+
+
+def test_the_strongest_edges_of_an_answer_are_told_from_scores_of_another_graph():
+    import torch
+
+    from mechboard.protocols import EdgeScores
+    from mechboard.records.store import read_record
+
+    reference = Path(__file__).parent.parent / "results" / "reference"
+    circuit = read_record(reference / "eap" / "compiled-fraction@v2" / "data-0" / "seed-0.json").exhibits["circuit"]
+    graph = circuit.graph.rebuild()
+    with pytest.raises(InvalidSolution, match=f"3 scores for a graph of {graph.n_edges} edges"):
+        circuit.strongest(EdgeScores(torch.zeros(3)), 2)
+    known = {edge.name for edge in circuit.edges if edge.known}
+    every = circuit.strongest(EdgeScores(torch.arange(float(graph.n_edges))), graph.n_edges)
+    assert {edge.name for edge in every.edges if edge.known} == known
+    assert [edge["known"] for edge in every.document()["edges"]] == [edge.name in known for edge in every.edges]
