@@ -41,10 +41,15 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "site" / "toy_kind.py").write_text((HERE / "toy_kind.py").read_text())
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")]))
-    kinds.kind.cache_clear()
+    _forget_kinds()
     yield __import__("toy_kind")
     sys.modules.pop("toy_kind", None)
+    _forget_kinds()
+
+
+def _forget_kinds():
     kinds.kind.cache_clear()
+    kinds.kinds.cache_clear()
 
 
 def cells(out):

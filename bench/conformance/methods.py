@@ -16,7 +16,7 @@ from ..errors import InvalidSolution
 from ..kinds import kind
 from ..plugins.registry import Registry
 from ..reference import Reference
-from ..runs.workers.cell import fingerprint
+from ..runs.workers.cell import fingerprint, show
 from .results import CheckFailed, Result, outcome
 
 _SLOW_SECONDS = 60.0
@@ -30,7 +30,7 @@ class Trial:
     def __init__(self, method: Method, asked: Kind[Any, Any], task: Task) -> None:
         self.method, self.kind, self.task = method, asked, task
         self.instance = task.load(0, "cpu")
-        self.problem = asked.reveal(self.instance, method.sees)
+        self.problem = show(task, self.instance, method.sees)
         self._first: Packed | None = None
 
     def solve(self, problem: Any = None, *, seed: int = 0) -> Packed:

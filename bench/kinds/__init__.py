@@ -40,8 +40,9 @@ def kind(name: str) -> Kind[Any, Any]:
     return loaded
 
 
+@cache
 def kinds() -> tuple[Kind[Any, Any], ...]:
-    """Every kind that loads, by name."""
+    """Every kind that loads, by name; asked for with every record that is read, so looked up once."""
     found = []
     for name in sorted({entry.name for entry in entry_points(group=GROUP)}):
         try:

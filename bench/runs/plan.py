@@ -63,7 +63,7 @@ def make_plan(
     unplanned: list[Unplanned] = []
     parameters = {m.name: make_parameters(m, passed.get(m.name, {})) for m in methods}
     for task in tasks:
-        _check_chance(task)
+        check_chance(task)
         absent = [asset.name for asset in task.assets if locate(asset) is None]
         if absent:
             reason = f"assets not here: bench pull {' '.join(absent)}"
@@ -85,7 +85,12 @@ def make_plan(
     return Plan(tuple(cells), tuple(unplanned))
 
 
-def _check_chance(task: Task) -> None:
+def check_chance(task: Task) -> None:
+    """See that a task states chance only where chance is the task's own.
+
+    Raises:
+        PluginError: it states that of another measure.
+    """
     stated = {n for n, known in kind(task.kind).definitions.table.items() if known.chance_of == "task"}
     if wrong := sorted(set(task.chance) - stated):
         raise PluginError(
