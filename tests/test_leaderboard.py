@@ -334,7 +334,7 @@ def test_downloads_hold_every_number(site, records):
     rows = list(csv.DictReader((site / "leaderboard.csv").open()))
     assert len(rows) == sum(len(r.measures) or 1 for r in records)
     whole = json.loads((site / "leaderboard.json").read_text())
-    assert whole["schema_version"] == 2
+    assert whole["schema_version"] == 3
     assert len(whole["records"]) == len(records)
     first = next(r for r in records if r.cell.label == "drawn" and r.cell.task == "ioi")
     assert whole["records"][0]["measures"] == json.loads(first.model_dump_json())["measures"]
