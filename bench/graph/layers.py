@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .config import Activation, DecoderConfig, Norm
@@ -57,11 +57,14 @@ def apply_gain(unit: Float[Tensor, "*rows d_model"], weights: NormWeights) -> Fl
 
 
 def rotate(
-    x: Float[Tensor, "batch position heads d_head"], frequencies: Float[Tensor, " half"]
+    x: Float[Tensor, "batch position heads d_head"],
+    frequencies: Float[Tensor, " half"],
+    positions: Int[Tensor, "batch position"] | None = None,
 ) -> Float[Tensor, "batch position heads d_head"]:
-    """Rotary positions in the half-split convention of GPT-NeoX and Llama."""
-    angle = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)[:, None, None] * frequencies
-    cos, sin = angle.cos(), angle.sin()  # [position, 1, half]
+    """Rotary positions in the half-split convention of GPT-NeoX and Llama; rows stand one after the other unless said."""
+    at = torch.arange(x.shape[1], device=x.device) if positions is None else positions
+    angle = at.to(x.dtype)[..., None, None] * frequencies
+    cos, sin = angle.cos(), angle.sin()  # [..., position, 1, half]
     half = frequencies.shape[0]
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)
