@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from .circuit_runs import CircuitRuns
 from .problem import CircuitProblem
@@ -27,7 +29,7 @@ class CircuitMeans:
         max_bytes: memory for runs and for what is kept of circuits. It changes no mean.
     """
 
-    def __init__(self, problem: CircuitProblem, *, max_bytes: int = 3 << 30) -> None:
+    def __init__(self, problem: CircuitProblem, *, max_bytes: int = 1 << 30) -> None:
         self.problem = problem
         config = problem.model.config
         length = int(problem.pairs.positions.max()) + 1
@@ -37,6 +39,11 @@ class CircuitMeans:
         self._left = max(0, max_bytes - per_prompt * held) // held  # for each prompt
         self.at_once = max(1, max_bytes // (2 * per_prompt * held))
         self._runs: list[CircuitRuns] = []
+        at = problem.graph.to_qkv(torch.arange(problem.graph.n_destinations)[None])[0]
+        columns = [(at == destination).nonzero().flatten().tolist() for destination in range(problem.graph.n_destinations)]
+        ends = zip(problem.graph.edge_sources.tolist(), problem.graph.edge_destinations.tolist(), strict=True)
+        self.places = [(source, tuple(columns[destination])) for source, destination in ends]
+        """Of each edge of the problem's graph: its source, and its destinations at the q/k/v level."""
 
     def _each(self) -> Iterator[CircuitRuns]:
         if self._runs:
@@ -50,8 +57,21 @@ class CircuitMeans:
                 self._runs.append(runs)
             yield runs
 
+    def masks(self, kept: Bool[Tensor, " edges"]) -> Masks:
+        """The circuit that keeps these edges, with all others patched."""
+        patched = [0] * self.problem.model.graph.n_destinations
+        for edge in (~kept).nonzero().flatten().tolist():
+            source, columns = self.places[edge]
+            for column in columns:
+                patched[column] |= 1 << source
+        return tuple(patched)
+
+    def of_edges(self, kept: Bool[Tensor, "circuits edges"]) -> list[float]:
+        """The mean of each circuit, given by the edges that it keeps."""
+        return self.of([self.masks(each) for each in kept])
+
     def of(self, circuits: Sequence[Masks]) -> list[float]:
-        """The mean of each circuit."""
+        """The mean of each circuit, given by its patched sources."""
         sums = torch.zeros(len(circuits), dtype=torch.float64)
         for runs in self._each():
             sums += runs.values(circuits).double().sum(1).cpu()

@@ -249,7 +249,8 @@ class CircuitRuns:
                 row = head if part == 0 else head // group
                 matrix = (weights.q, weights.k, weights.v)[part][row]
                 bias = (weights.q_bias, weights.k_bias, weights.v_bias)[part]
-                read = unit if len(numbers) == len(rows) else unit[[rows[number] for number in numbers]]
+                chosen = [rows[number] for number in numbers]
+                read = unit if chosen == list(range(len(rows))) else unit[chosen]
                 y = read @ matrix if bias is None else (read @ matrix).add_(bias[row])
                 for number, one in zip(numbers, y, strict=True):
                     own = one.clone() if len(y) > 1 else one

@@ -34,7 +34,7 @@ _ELEMENTS_AT_ONCE = 1 << 21
 _TESTS_AHEAD = 16
 
 
-def visiting_order(graph: Graph, heads: HeadOrder) -> Int[Tensor, " edges"]:
+def visiting_order(graph: Graph, heads: str) -> Int[Tensor, " edges"]:
     """Edges by destination, from the logits back to layer 0, and for each destination from its last source to the first.
 
     Args:
@@ -63,19 +63,21 @@ def visiting_order(graph: Graph, heads: HeadOrder) -> Int[Tensor, " edges"]:
 
 @dataclass
 class _Branch:
-    """Thresholds whose circuits are equal so far: the circuit, its mean metric, and how many edges are decided."""
+    """Thresholds whose circuits are equal so far: the circuit, its mean metric, how many edges are decided, how many are
+    worth a test in one pass."""
 
     thresholds: list[int]
     masks: Masks
     mean: float
     decided: int = 0
+    ahead: int = 1
 
 
 @dataclass
 class _Window:
-    """Tests of one branch in one pass: places in the order, circuits tested, and whether each edge is expected to be kept."""
+    """Tests of one branch in one pass: edges, circuits without them, and whether each is expected to be kept."""
 
-    places: list[int]
+    edges: list[int]
     tested: list[Masks]
     kept: list[bool]
 
@@ -84,107 +86,107 @@ class _Search:
     """The search for the circuits of all thresholds."""
 
     def __init__(self, means: CircuitMeans, thresholds: Sequence[float], order: list[int], start: Tensor) -> None:
-        problem = means.problem
-        graph = problem.graph
-        self._means, self._thresholds, self._order = means, thresholds, order
-        self._start = start.tolist()
-        columns: list[list[int]] = [[] for _ in range(graph.n_destinations)]
-        full = problem.model.graph
-        for column, mine in enumerate(graph.to_qkv(torch.arange(graph.n_destinations)[None])[0].tolist()):
-            columns[mine].append(column)
-        self._columns = [columns[destination] for destination in graph.edge_destinations.tolist()]
-        self._sources = graph.edge_sources.tolist()
-        sites = Sites(full)
-        self._site = [sites.of_destination[at[0]] for at in self._columns]
+        problem, full = means.problem, means.problem.model.graph
+        self._means, self._thresholds, self._order, self._full = means, thresholds, order, full
+        self._start = start
+        self._starts = start.tolist()
+        self._sites = Sites(full)
+        self._site = [self._sites.of_destination[columns[0]] for _, columns in means.places]
         self._node = _nodes(full)
-        self._full = full
         self._drops: dict[int, float] = {}
-        pairs, config = problem.pairs, problem.model.config
-        self._per_run = min(len(pairs), problem.batch_size) * pairs.clean.shape[1] * config.d_model
+        length = int(problem.pairs.positions.max()) + 1
+        self._per_run = min(len(problem.pairs), problem.batch_size) * length * problem.model.config.d_model
 
     def begin(self) -> _Branch:
-        masks = [0] * self._full.n_destinations
-        for edge, kept in enumerate(self._start):
-            if not kept:
-                self._patch(masks, edge)
-        first = tuple(masks)
+        """All thresholds, which have one circuit before the first decision."""
+        first = self._means.masks(self._start)
         return _Branch(list(range(len(self._thresholds))), first, self._means.of([first])[0])
 
-    def _patch(self, masks: list[int], edge: int) -> None:
-        for column in self._columns[edge]:
-            masks[column] |= 1 << self._sources[edge]
-
-    def without(self, masks: Masks, edge: int) -> Masks:
+    def _without(self, masks: Masks, edge: int) -> Masks:
+        source, columns = self._means.places[edge]
         changed = list(masks)
-        self._patch(changed, edge)
+        for column in columns:
+            changed[column] |= 1 << source
         return tuple(changed)
+
+    def _matters(self, edge: int, live: int) -> bool:
+        """Whether a kept path leads from the edge's destination to the logits."""
+        node = self._node[self._means.places[edge][1][0]]
+        return node is None or bool(live >> node & 1)
 
     def skip(self, branch: _Branch) -> None:
         """Decide all that needs no test up to the next edge that does."""
         site, live = -1, 0
-        masks = list(branch.masks)
         while branch.decided < len(self._order):
             edge = self._order[branch.decided]
-            if self._start[edge]:
+            if self._starts[edge]:
                 if self._site[edge] != site:
-                    site, live = self._site[edge], _live(self._full, masks)
-                node = self._node[self._columns[edge][0]]
-                if node is None or live >> node & 1:
-                    break
-                self._patch(masks, edge)
+                    site, live = self._site[edge], self._live(branch.masks)
+                if self._matters(edge, live):
+                    return
+                branch.masks = self._without(branch.masks, edge)
             branch.decided += 1
-        branch.masks = tuple(masks)
 
     def window(self, branch: _Branch, size: int) -> _Window:
         """The next edges to be tested, at one site, and on which circuits."""
         window, masks = _Window([], [], []), branch.masks
-        site = self._site[self._order[branch.decided]]
-        live = _live(self._full, branch.masks)
-        for place in range(branch.decided, len(self._order)):
-            edge = self._order[place]
-            if len(window.places) == size or self._site[edge] != site:
+        site, live = self._site[self._order[branch.decided]], self._live(branch.masks)
+        for edge in self._order[branch.decided : branch.decided + min(size, branch.ahead)]:
+            if self._site[edge] != site or not self._starts[edge] or not self._matters(edge, live):
                 break
-            node = self._node[self._columns[edge][0]]
-            if not self._start[edge] or not (node is None or live >> node & 1):
-                break
-            drop = self._drops.get(edge, -1.0)
+            drop = self._drops.get(edge, 0.0)
             keeping = sum(self._thresholds[i] <= drop for i in branch.thresholds)
-            tested = self.without(masks, edge)
-            window.places.append(place)
+            tested = self._without(masks, edge)
+            window.edges.append(edge)
             window.tested.append(tested)
             window.kept.append(2 * keeping > len(branch.thresholds))
             masks = masks if window.kept[-1] else tested
+            if 0 < keeping < len(branch.thresholds):
+                break  # the branch is expected to split here
         return window
 
     def settle(self, branch: _Branch, window: _Window, means: Sequence[float]) -> list[_Branch]:
         """Decide what the tests tell; returns the branches that come of it."""
         self._expect(branch, window, means)
-        done = []
-        for place, tested, kept, mean in zip(window.places, window.tested, window.kept, means, strict=True):
+        done, first = [], branch.decided
+        tests = zip(window.tested, window.kept, means, strict=True)
+        for decided, (tested, kept, mean) in enumerate(tests, start=1):
             drop = branch.mean - mean
             keeping = [i for i in branch.thresholds if self._thresholds[i] <= drop]
             removing = [i for i in branch.thresholds if self._thresholds[i] > drop]
-            keeper = _Branch(keeping, branch.masks, branch.mean, place + 1)
-            remover = _Branch(removing, tested, mean, place + 1)
+            keeper = _Branch(keeping, branch.masks, branch.mean, first + decided, decided)
+            remover = _Branch(removing, tested, mean, first + decided, decided)
             branch, other = (keeper, remover) if kept else (remover, keeper)
             if other.thresholds:
                 done.append(other)
             if not branch.thresholds:
                 return done
+        branch.ahead = 2 * len(window.tested)
         return [*done, branch]
 
     def _expect(self, branch: _Branch, window: _Window, means: Sequence[float]) -> None:
         before = branch.mean
-        for place, kept, mean in zip(window.places, window.kept, means, strict=True):
-            self._drops[self._order[place]] = before - mean
+        for edge, kept, mean in zip(window.edges, window.kept, means, strict=True):
+            self._drops[edge] = before - mean
             before = before if kept else mean
 
     def unfinished(self, branch: _Branch) -> bool:
+        """Whether edges are left to be decided."""
         return branch.decided < len(self._order)
 
     def kept(self, branch: _Branch) -> Bool[Tensor, " edges"]:
-        ends = zip(self._columns, self._sources, strict=True)
-        return torch.tensor([not branch.masks[columns[0]] >> source & 1 for columns, source in ends])
+        """Edges of a branch's circuit."""
+        return torch.tensor([not branch.masks[columns[0]] >> source & 1 for source, columns in self._means.places])
+
+    def _live(self, masks: Masks) -> int:
+        """Sources from which a kept path leads to the logits."""
+        live = ~masks[-1]
+        for destination in reversed(range(self._full.n_destinations - 1)):
+            node = self._node[destination]
+            if node is not None and live >> node & 1:
+                visible = self._sites.visible[self._sites.of_destination[destination]]
+                live |= ((1 << visible) - 1) & ~masks[destination]
+        return live
 
     def pass_over(self, branches: list[_Branch]) -> list[_Branch]:
         """One pass: the next tests of every branch, run together."""
@@ -224,7 +226,7 @@ def prune(
             f"Thresholds {list(thresholds)} were given; valid: numbers above zero, as without that edges "
             "that do nothing would stay."
         )
-    _check_order(means.problem.model.graph, graph, order)
+    _check_order(means, order)
     start = torch.ones(graph.n_edges, dtype=torch.bool) if start is None else start
     search = _Search(means, thresholds, order.tolist(), start)
     waiting, kept = [search.begin()], torch.zeros(len(thresholds), graph.n_edges, dtype=torch.bool)
@@ -246,14 +248,13 @@ def prune(
     return kept
 
 
-def _check_order(full: Graph, graph: Graph, order: Tensor) -> None:
-    sites = torch.tensor(Sites(full).of_destination)
-    first = {name.partition("<")[0]: int(site) for name, site in zip(full.destinations, sites, strict=True)}
-    at = torch.tensor([first[name.partition("<")[0]] for name in graph.destinations])[graph.edge_destinations]
-    if not torch.equal(order.sort().values, torch.arange(graph.n_edges)) or bool((at[order].diff() > 0).any()):
+def _check_order(means: CircuitMeans, order: Tensor) -> None:
+    sites, n_edges = Sites(means.problem.model.graph).of_destination, means.problem.graph.n_edges
+    at = torch.tensor([sites[columns[0]] for _, columns in means.places])
+    if not torch.equal(order.sort().values, torch.arange(n_edges)) or bool((at[order].diff() > 0).any()):
         raise UsageError(
-            f"An order of {len(order)} edges was given for pruning; valid: each of the {graph.n_edges} edges once, destinations "
-            "from the logits back to layer 0, as `visiting_order` gives."
+            f"An order of {len(order)} edges was given for pruning; valid: each of the {n_edges} edges once, destinations from "
+            "the logits back to layer 0, as `visiting_order` gives."
         )
 
 
@@ -261,13 +262,3 @@ def _nodes(graph: Graph) -> list[int | None]:
     """Source row of the node that each destination is an input of; None for the logits."""
     row = {name: index for index, name in enumerate(graph.sources)}
     return [row.get(name.partition("<")[0]) for name in graph.destinations]
-
-
-def _live(graph: Graph, masks: Sequence[int]) -> int:
-    """Sources from which a kept path leads to the logits."""
-    live, nodes, visible = ~masks[-1], _nodes(graph), Sites(graph)
-    for destination in reversed(range(graph.n_destinations - 1)):
-        node = nodes[destination]
-        if node is not None and live >> node & 1:
-            live |= ((1 << visible.visible[visible.of_destination[destination]]) - 1) & ~masks[destination]
-    return live
