@@ -5,7 +5,8 @@
 Every other edge carries its current value, so what lies behind v reacts. This is what EAP estimates
 to first order, and the oracle against which the gradient methods are tested.
 
-Cost: three forwards, then at most one forward per edge and batch; only what lies behind v is recomputed.
+Cost: three forwards, then at most one forward per edge and batch; only what lies behind v is recomputed,
+and the last layer only where the metric reads it.
 Limits: one edge at a time. Of two edges that can stand in for each other, neither has an effect.
 
 Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for edges.
@@ -19,22 +20,15 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from mechboard.graph import metric_values, patch_each_edge
+from mechboard.graph import single_edge_drops
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
 
 
 def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]]:
     """Drop of each prompt's metric when each edge alone is patched, one batch of prompts after the other."""
-    model, graph = problem.model, problem.graph
     for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
         ablated = problem.ablation.outputs(pairs)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
-        drops = torch.zeros(len(pairs), graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
-        for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                drops[:, source, destination] = unpatched - metric_values(model, final, problem.metric, pairs)
-        yield drops[:, graph.edge_sources, graph.edge_destinations]
+        yield single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric)
 
 
 @method(

@@ -7,7 +7,7 @@ from .decoder import Decoder
 from .graph import Graph
 from .metric_head import metric_gradient, metric_values
 from .pairs import Metric, PromptPairs
-from .patching import patch_each_edge, run_patched
+from .patching import patch_each_edge, run_patched, single_edge_drops
 from .trace import input_gradients, record_outputs, record_tape
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "record_outputs",
     "record_tape",
     "run_patched",
+    "single_edge_drops",
 ]

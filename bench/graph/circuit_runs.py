@@ -26,14 +26,13 @@ from .cost import count
 from .decoder import Decoder
 from .layers import apply_gain
 from .pairs import Metric, PromptPairs
-from .reading import attend_at, take
+from .reading import attend_at, measure_each, take
 from .recent import Recent
 from .spans import Masks, Sites, Span, bits
 from .trace import record_outputs
 
 __all__ = ["CircuitRuns"]
 
-_LOGITS_AT_ONCE = 1 << 24
 _NUMBERS = 1 << 20
 
 
@@ -97,13 +96,13 @@ class CircuitRuns:
         self._unchanged = sum(1 << row for row in (~change.flatten(1).any(1)).nonzero().flatten().tolist())
         at_read = take(change, pairs.positions)
         self._spans = {
-            True: Span(self._sites, streams, change, max_bytes // 4),
-            False: Span(self._sites, [take(x, pairs.positions) for x in streams], at_read, max_bytes // 4),
+            True: Span(self._sites, streams, change, max_bytes // 8),
+            False: Span(self._sites, [take(x, pairs.positions) for x in streams], at_read, max_bytes // 8),
         }
         self._clean_heads: dict[int, tuple[Tensor, ...]] = {}
         self._numbers: dict[tuple[int, ...], int] = {}
         self._inputs: dict[int, tuple[int, ...]] = {}
-        self._max_bytes = max_bytes // 2
+        self._max_bytes = max_bytes // 4
         self._forget()
 
     def _forget(self) -> None:
@@ -259,7 +258,7 @@ class CircuitRuns:
     def _attend(self, layer: int, some: list[_Head], wide: bool) -> Float[Tensor, "nodes batch position d_model"]:
         """How far each head's output moves."""
         decoder, positions = self._decoder, self._pairs.positions
-        *clean, clean_z = self._clean_attention(layer)
+        *clean, clean_z, read_z = self._clean_attention(layer)
         qkv = []
         for part in range(3):
             spread = wide or part > 0
@@ -276,17 +275,22 @@ class CircuitRuns:
             z = attend_at(decoder, qkv[0], qkv[1], qkv[2], positions.repeat(len(some), 1))
         heads = [each.head for each in some]
         z = z.reshape(len(some), len(positions), -1, decoder.config.d_head)
-        z = z - (clean_z if wide else take(clean_z, positions))[heads]
+        z = z - (clean_z if wide else read_z)[heads]
         by = torch.bmm(z.flatten(1, 2), decoder.weights.layers[layer].o[heads])
         return by.view(len(some), len(positions), -1, decoder.config.d_model)
 
     def _clean_attention(self, layer: int) -> tuple[Tensor, ...]:
-        """q, k, v and z of every head in the clean run, [heads, batch, position, d_head] each."""
+        """q, k, v, z and z where it is read, of every head in the clean run, [heads, batch, position, d_head] each.
+
+        z comes from the functions that moved ones come from: what does not move must differ by nothing, not by rounding.
+        """
         if layer not in self._clean_heads:
             stream = self._spans[True].streams[2 * layer]
             unit = apply_gain(self._decoder.norm(stream).unit, self._decoder.weights.layers[layer].attention_norm)
-            qkv = self._decoder.project(layer, unit)
-            every = (*qkv, self._decoder.attend(*qkv))
+            q, k, v = self._decoder.project(layer, unit)
+            rows = torch.arange(len(q), device=q.device)[:, None]
+            at_read = attend_at(self._decoder, q[rows, self._pairs.positions], k, v, self._pairs.positions)
+            every = (q, k, v, self._decoder.attend(q, k, v), at_read)
             self._clean_heads[layer] = tuple(t.permute(2, 0, 1, 3).contiguous() for t in every)
         return self._clean_heads[layer]
 
@@ -315,15 +319,12 @@ class CircuitRuns:
 
     def _measure(self, missing: list[int]) -> None:
         count(forward=len(missing) * len(self._pairs))
-        span = self._spans[False]
-        per_circuit = span.streams[-1][..., 0].numel() * self._decoder.config.d_vocab_out
-        at_once = max(1, _LOGITS_AT_ONCE // per_circuit)
-        for start in range(0, len(missing), at_once):
-            some = missing[start : start + at_once]
-            finals = torch.stack([self._input(n, False) if n else span.streams[-1] for n in some])
-            for number, logits in zip(some, self._decoder.unembed(finals), strict=True):
-                value = self._metric(logits, self._pairs)
-                self._values.put(number, value, value.nbytes)
+        if missing:
+            clean = self._spans[False].streams[-1]
+            finals = torch.stack([self._input(number, False) if number else clean for number in missing])
+            values = measure_each(self._decoder, finals, self._metric, self._pairs)
+            for number, value in zip(missing, values, strict=True):
+                self._values.put(number, value.clone(), value.nbytes)
 
 
 def _streams(sites: Sites, outputs: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
-"""Attention of a few positions: what a metric reads needs the last layer there alone.
+"""The last layer where a metric reads it, and the metric of many runs at once.
 
-__all__ = ["attend_at", "resume_to", "take"]
+__all__ = ["attend_at", "measure_each", "resume_to", "take"]
 
 Queries are made at the positions that are read, keys and values at all of them, so that the product with W_K and W_V
 is what remains of a layer.
@@ -16,6 +16,9 @@ from torch import Tensor
 from .cost import count
 from .decoder import Decoder
 from .layers import apply_gain, rotate
+from .pairs import Metric, PromptPairs
+
+_LOGITS_AT_ONCE = 1 << 24
 
 
 def take(
@@ -74,3 +77,12 @@ def _attention_at(decoder: Decoder, layer: int, x: Tensor, positions: Tensor) ->
     q = decoder.project_part(layer, 0, take(unit, positions))
     k, v = (decoder.project_part(layer, part, unit) for part in (1, 2))
     return decoder.write_heads(layer, attend_at(decoder, q, k, v, positions))
+
+
+def measure_each(
+    decoder: Decoder, finals: Float[Tensor, "runs prompts read d_model"], metric: Metric, pairs: PromptPairs
+) -> Float[Tensor, "runs prompts"]:
+    """The metric of each run on each prompt, from final residual streams at the positions that it reads."""
+    per_run = finals[0, ..., 0].numel() * decoder.config.d_vocab_out
+    parts = finals.split(max(1, _LOGITS_AT_ONCE // per_run))
+    return torch.stack([metric(logits, pairs) for part in parts for logits in decoder.unembed(part)])
