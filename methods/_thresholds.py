@@ -21,12 +21,14 @@ def check_order(metric: str, order: str) -> None:
         raise ValueError(f"order={order} was given; valid: {', '.join(get_args(HeadOrder))}.")
 
 
-def check_range(count: int, lowest: float, highest: float) -> None:
+def check_range(count: int, lowest: float, highest: float, *, prefix: str = "") -> None:
     """Raises ValueError: there is no threshold, or one that is not above zero."""
     if count < 1:
-        raise ValueError(f"thresholds={count} was given; valid: 1 or more.")
+        raise ValueError(f"{prefix}thresholds={count} was given; valid: 1 or more.")
     if not 0 < lowest <= highest:
-        raise ValueError(f"lowest={lowest:g} and highest={highest:g} were given; valid: 0 < lowest <= highest.")
+        raise ValueError(
+            f"{prefix}lowest={lowest:g} and {prefix}highest={highest:g} were given; valid: 0 < lowest <= highest."
+        )
 
 
 def log_spaced(highest: float, lowest: float, count: int) -> tuple[float, ...]:

@@ -61,7 +61,9 @@ def test_streams_at_the_positions_that_are_read_are_those_of_all_positions(famil
     x = decoder.embed(pairs.clean)
     everywhere = patch_each_edge(decoder, x, ablated, EVERYWHERE)
     narrow = patch_each_edge(decoder, x, ablated, read, max_elements=10**9)
-    wide_by_edge = {(d, s): f for d, rows, fs in everywhere for s, f in zip(range(rows.start, rows.stop), fs, strict=True)}
+    wide_by_edge = {
+        (d, s): f for d, rows, fs in everywhere for s, f in zip(range(rows.start, rows.stop), fs, strict=True)
+    }
     compared = 0
     for destination, rows, finals in narrow:
         for source, final in zip(range(rows.start, rows.stop), finals, strict=True):

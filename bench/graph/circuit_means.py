@@ -40,7 +40,9 @@ class CircuitMeans:
         self.at_once = max(1, max_bytes // (2 * per_prompt * held))
         self._runs: list[CircuitRuns] = []
         at = problem.graph.to_qkv(torch.arange(problem.graph.n_destinations)[None])[0]
-        columns = [(at == destination).nonzero().flatten().tolist() for destination in range(problem.graph.n_destinations)]
+        columns = [
+            (at == destination).nonzero().flatten().tolist() for destination in range(problem.graph.n_destinations)
+        ]
         ends = zip(problem.graph.edge_sources.tolist(), problem.graph.edge_destinations.tolist(), strict=True)
         self.places = [(source, tuple(columns[destination])) for source, destination in ends]
         """Of each edge of the problem's graph: its source, and its destinations at the q/k/v level."""

@@ -126,7 +126,7 @@ class Decoder:
     def project_part(
         self, layer: int, part: int, x: Float[Tensor, "batch position d_model"]
     ) -> Float[Tensor, "batch position heads d_head"]:
-        """q (0), k (1) or v (2) alone of every query head, from a normalised input."""
+        """One of q (0), k (1) and v (2) of every query head, from a normalised input."""
         config, bias = self.config, self._fused_bias[layer]
         counts = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
         columns = slice(sum(counts[:part]) * config.d_head, sum(counts[: part + 1]) * config.d_head)

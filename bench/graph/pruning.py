@@ -63,8 +63,10 @@ def visiting_order(graph: Graph, heads: str) -> Int[Tensor, " edges"]:
 
 @dataclass
 class _Branch:
-    """Thresholds whose circuits are equal so far: the circuit, its mean metric, how many edges are decided, how many are
-    worth a test in one pass."""
+    """Thresholds whose circuits are equal so far: the circuit, its mean metric, and how many edges are decided.
+
+    `ahead` is how many edges are worth a test in one pass.
+    """
 
     thresholds: list[int]
     masks: Masks
