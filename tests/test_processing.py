@@ -71,14 +71,14 @@ def test_what_writes_is_centred_exactly_where_a_layer_norm_removes_the_mean(fami
 
 @pytest.mark.parametrize("ablation", ["resample", "mean"])
 @pytest.mark.parametrize("method", [eap, eap_ig, activation_patching], ids=lambda m: m.name)
-@pytest.mark.parametrize("family", ["gpt2", "attention-only", "llama"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_no_score_of_an_edge_changes_under_resample_or_mean_ablation(family, method, ablation):
-    assert change(method, random_problem(family, ablation=ablation), ablation) < EXACT_TO
+    assert change(method, random_problem(family, ablation=ablation, n_layers=2), ablation) < EXACT_TO
 
 
 @pytest.mark.parametrize("method", [eap, activation_patching], ids=lambda m: m.name)
 def test_scores_by_probabilities_or_divergence_do_not_change_either(method):
-    problem = random_problem("gpt2")
+    problem = random_problem("gpt2", n_layers=2)
     readout = torch.randn(5, 1, 19, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     pairs = PromptPairs(**vars(problem.pairs) | {"targets": {"readout": readout}})
     by_probability = replace(problem, pairs=pairs, metric=probability_difference)
@@ -92,7 +92,7 @@ def test_scores_by_probabilities_or_divergence_do_not_change_either(method):
 
 @pytest.mark.parametrize("method", [eap, activation_patching], ids=lambda m: m.name)
 def test_scores_change_under_zero_ablation_since_a_value_bias_moves_out_of_its_head(method):
-    with_biases = random_problem("gpt2", ablation="zero")
+    with_biases = random_problem("gpt2", ablation="zero", n_layers=2)
     assert change(method, with_biases, "zero") > 0.01
     decoder = process(with_biases.model, "folded")  # nothing left to move
     pairs = random_pairs()
