@@ -175,43 +175,49 @@ def explained(circuit: Published) -> str:
     lines = ["Known circuits, the headline's first:", ""]
     for version, truth in zip(circuit.versions, (first, *others), strict=True):
         lines.append(f"{truth.name}: {_size(circuit, truth)}")
-        for line in (truth.source, *_about(circuit, version, truth, first)):
+        for line in (*_about(circuit, version, truth, first), truth.source):
             lines += wrap(line, _WIDTH, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False)
     lines += ["", "Roles:", *(f"    {role}: {', '.join(nodes)}" for role, nodes in first.roles.items())]
     return "\n".join(lines)
 
 
 def _size(circuit: Published, truth: Truth) -> str:
-    spoken = circuit.graph.n_edges if truth.universe is None else int(truth.universe.sum())
-    if truth.direct is None:
-        return f"{int(truth.edges.sum()):,} of {spoken:,} edges"
-    n_true, n_direct = int(truth.edges.sum()), int(truth.direct.sum())
-    n_all_direct = sum(name.endswith(">") for name in circuit.graph.destinations)
-    return (
-        f"{n_true + n_direct:,} of {spoken + n_all_direct:,} edges: {n_true:,} of {spoken:,} between nodes, and {n_direct} of "
-        f"{n_all_direct} direct ones, from an input of a head to its own query, key or value"
+    n_true, spoken = (
+        int(truth.edges.sum()),
+        circuit.graph.n_edges if truth.universe is None else int(truth.universe.sum()),
     )
+    if truth.direct is not None:
+        n_true, spoken = n_true + int(truth.direct.sum()), spoken + _n_inputs(circuit)
+    return f"{n_true:,} of {spoken:,} edges"
+
+
+def _n_inputs(circuit: Published) -> int:
+    """How many inputs heads have, and so how many direct edges."""
+    return sum(name.endswith(">") for name in circuit.graph.destinations)
 
 
 def _about(circuit: Published, version: Version, truth: Truth, first: Truth) -> Iterator[str]:
-    names = circuit.graph.edges
-    edges = {names[i] for i in truth.edges.nonzero()[:, 0].tolist()}
-    if truth.direct is None:
-        at_mlps, n = sum(map(has_mlp, edges)), len(edges)
+    edges, headline = (_named(circuit, each) for each in (truth, first))
+    if truth.direct is not None:
+        yield (
+            f"{len(edges):,} of {circuit.graph.n_edges:,} between nodes, and {int(truth.direct.sum())} of {_n_inputs(circuit)} "
+            "direct ones, from an input of a head to its own query, key or value"
+        )
+    elif at_mlps := sum(map(has_mlp, edges)):
         claimed = any(node.startswith("m") for nodes in truth.roles.values() for node in nodes)
-        if at_mlps:
-            nobody = "" if claimed else "; no MLP has a role in this circuit, so nobody claimed them"
-            yield f"{at_mlps} of {n} ({at_mlps / n:.0%}) begin or end at an MLP{nobody}"
+        nobody = "" if claimed else "; no MLP has a role in this circuit, so nobody claimed them"
+        yield f"{at_mlps} of {len(edges)} ({at_mlps / len(edges):.0%}) begin or end at an MLP{nobody}"
     if version.heads_only:
         yield "speaks of edges without an MLP alone; all others are neither true nor false"
-    if truth is first or version.direct:
-        return
-    headline = {names[i] for i in first.edges.nonzero()[:, 0].tolist()}
     for verb, missing in (("lacks", headline - edges), ("adds", edges - headline)):
         if missing:
-            kinds = Counter(map(_kind, missing)).most_common()
-            listed = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds, key=lambda pair: (-pair[1], pair[0])))
+            kinds = sorted(Counter(map(_kind, missing)).items(), key=lambda pair: (-pair[1], pair[0]))
+            listed = ", ".join(f"{kind} {count}" for kind, count in kinds)
             yield f"{verb} {len(missing)} edges {'of' if verb == 'lacks' else 'to'} {first.name}: {listed}"
+
+
+def _named(circuit: Published, truth: Truth) -> set[str]:
+    return {circuit.graph.edges[i] for i in truth.edges.nonzero()[:, 0].tolist()}
 
 
 def has_mlp(edge: str) -> bool:

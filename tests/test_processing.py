@@ -139,5 +139,17 @@ def test_weights_are_those_that_transformer_lens_makes():
     for name in ("token", "position", "unembed"):
         assert torch.allclose(getattr(ours.weights, name), getattr(theirs.weights, name), atol=1e-6), name
     for mine, other in zip(ours.weights.layers, theirs.weights.layers, strict=True):
-        for name in ("q", "k", "v", "o", "mlp_in", "mlp_out", "q_bias", "k_bias", "o_bias", "mlp_in_bias", "mlp_out_bias"):
+        for name in (
+            "q",
+            "k",
+            "v",
+            "o",
+            "mlp_in",
+            "mlp_out",
+            "q_bias",
+            "k_bias",
+            "o_bias",
+            "mlp_in_bias",
+            "mlp_out_bias",
+        ):
             assert torch.allclose(getattr(mine, name), getattr(other, name), atol=1e-6), name

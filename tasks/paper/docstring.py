@@ -14,32 +14,17 @@ from __future__ import annotations
 
 from ..behaviours.docstring import Docstring
 from ..tokenizers import Encode
+from . import words
 from .assets import ATTN_ONLY_4L, NEOX_DIGITS, load_attn_only_4l
 from .figures import published
 from .paper_task import PaperTask
 
 START = '\ndef {function}({arguments}):\n    """{about}\n'
-FUNCTIONS = tuple(
-    """load parse send merge build check fetch write open close update render resolve apply attach convert select filter
-    search compare store reset start stop create remove print copy move join split sort count find scan draw""".split()
-)
-ARGUMENTS = tuple(
-    """size file last port shape model name path value index key data mode level width height color label title token
-    limit offset buffer source target parent child node edge weight rate scale step state event user group table field
-    row column cell page line block text word image frame window style format type unit host server client query result
-    error option version range length depth speed order rank score point angle""".split()
-)
-DESCRIBING = tuple(
-    """oil crime land paper piece water stone river glass metal wood sound music story road house bridge street market
-    summer morning night cloud wind rain fire dust sand salt bread fruit plant tree grass seed root leaf bird fish horse
-    dog cat heart hand face head foot bone blood skin eye voice dream hope love peace power force energy heat cold iron
-    gold dark heavy soft hard sharp quick slow deep wide bright""".split()
-)
 
 
 def behaviour(encode: Encode) -> Docstring:
     """The behaviour, with words that are one token each."""
-    return Docstring(FUNCTIONS, ARGUMENTS, DESCRIBING, start=START)
+    return Docstring(words.FUNCTIONS, words.ARGUMENTS, words.DESCRIBING, start=START)
 
 
 task = PaperTask(

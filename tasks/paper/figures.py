@@ -36,7 +36,11 @@ def published(
         patching: area of activation patching, and how it was made.
     """
     source, area = f"{_PAPER}, {figure}", f"auc-circuits-low[{counted}]"
-    figures = [("eap", f"auc[{headline}]", *eap), ("acdc", area, acdc[0], _ACDC), ("acdc[metric=kl]", area, acdc[1], _ACDC)]
+    figures = [
+        ("eap", f"auc[{headline}]", *eap),
+        ("acdc", area, acdc[0], _ACDC),
+        ("acdc[metric=kl]", area, acdc[1], _ACDC),
+    ]
     if patching is not None:
         figures.append(("activation-patching", f"auc[{headline}]", *patching))
     return tuple(

@@ -12,22 +12,12 @@ from __future__ import annotations
 
 from ..behaviours.greater_than import GreaterThan
 from ..tokenizers import Encode
+from . import words
 from .assets import GPT2, load_gpt2
 from .figures import published
 from .paper_task import PaperTask
 
 TEMPLATES = ("The {event} lasted from the year {century}{start} to the year {century}",)
-EVENTS = tuple(
-    """alliance anarchy battle blaze blockade boom boycott broadcast career ceasefire census ceremony chase combat
-    commerce concert conference confinement controversy council course crisis crusade curfew debate defense delay
-    democracy depression detention dictatorship display drill drought duel election embargo empire enterprise era
-    excavation exercise exhibition exile exodus experiment fair famine fashion feast festival feud fever fight fire flood
-    frost game harmony harvest hunt inflation inquiry interval lawsuit lecture march meeting migration ministry mission
-    monarchy monopoly movement myth occupation offensive opera parade parliament partnership pause peace performance
-    protest race rebellion recession recovery renovation repair republic retreat revolt scandal school search season
-    session shortage silence storm survey tenure tournament trade training trend truce turmoil tyranny unrest uprising
-    venture war winter""".split()
-)
 CENTURIES = tuple(range(11, 18))
 
 
@@ -37,7 +27,7 @@ def behaviour(encode: Encode) -> GreaterThan:
     for century in CENTURIES:
         split = [y for y in range(2, 99) if encode(f" {century}{y:02d}") == encode(f" {century}") + encode(f"{y:02d}")]
         starts += [(str(century), year) for year in split[1:-1]]
-    return GreaterThan(TEMPLATES, EVENTS, tuple(starts))
+    return GreaterThan(TEMPLATES, words.EVENTS, tuple(starts))
 
 
 task = PaperTask(

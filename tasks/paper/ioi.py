@@ -13,29 +13,17 @@ from __future__ import annotations
 
 from ..behaviours.indirect_object import IndirectObject
 from ..tokenizers import Encode
+from . import words
 from .assets import GPT2, load_gpt2
 from .figures import published
 from .paper_task import PaperTask
 
 TEMPLATES = ("Later, {A} and {B} walked to the {place}. {S} gave a {object} to {IO}",)
-NAMES = tuple(
-    """Alice Oscar Clara Hugo Simon Martin Helen Victor Julia Peter Diana Felix Leo Nina Paul Lucy Henry Ruth Eva George
-    Marie Walter Vera Carl Louis Ellen Ralph Sara Arthur Maria Oliver Jane Harry Nora Philip Joan Hannah Roy Lily Ben
-    Claire Sam Sophie Dan Elena Neil Zoe Alan Sally Jack Emma Bruce Rita Colin Fiona Derek Gloria Gordon Naomi Craig
-    Judy Leon Lena Ivan Marco Luna Glenn Bella Keith Paula Wayne Carmen Dennis Tara Edgar Hans Isaac Jacob Leah Noah
-    Ada Owen Ross Stan Dave Jill Ted Anne Fred Karl Cindy Albert Vincent Betty Edward Kate Stuart Lisa Theo Molly""".split()
-)
-WORDS = {
-    "place": tuple(
-        "market station museum garden library beach church bakery castle harbor farm forest temple bank".split()
-    ),
-    "object": tuple("book pen ring coin map letter ticket flower sandwich key basket hat cup lamp toy card".split()),
-}
 
 
 def behaviour(encode: Encode) -> IndirectObject:
     """The behaviour, with one template and names that are one token each."""
-    return IndirectObject(TEMPLATES, NAMES, WORDS, order="ABBA")
+    return IndirectObject(TEMPLATES, words.NAMES, {"place": words.PLACES, "object": words.OBJECTS}, order="ABBA")
 
 
 task = PaperTask(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from mechboard.assets import Asset, content_hashes, require
+from mechboard.assets import content_hashes, require
 from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, PromptPairs
 from mechboard.graph.processing import Processing, process
@@ -80,12 +80,11 @@ class PaperTask(Task):
         """
         decoder = process(self.opened(require(self.assets[0])), self.processing).to(device=device)
         discovery, evaluation = (part.to(device) for part in self.pairs(data_seed, d_vocab=decoder.config.d_vocab_out))
-        behaviour_metric = self.behaviour(self._encode()).metric
         problem = CircuitProblem(
             model=decoder,
             graph=decoder.graph,
             pairs=discovery,
-            metric=behaviour_metric,
+            metric=self.behaviour(self._encode()).metric,
             ablation=Ablation("resample", decoder, discovery),
             batch_size=self.batch_size,
         )
