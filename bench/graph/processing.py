@@ -20,7 +20,7 @@ Source: TransformerLens, `ProcessWeights.process_weights`, `HookedTransformer.fr
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -70,10 +70,10 @@ def _layer(decoder: Decoder, layer: LayerWeights, *, centred: bool) -> LayerWeig
     if v_bias is not None:
         from_values = decoder.per_query_head(v_bias).flatten() @ layer.o.flatten(0, 1)
         o_bias = from_values if o_bias is None else o_bias + from_values
-    written = {"o": layer.o, "o_bias": o_bias, "mlp_out": layer.mlp_out, "mlp_out_bias": layer.mlp_out_bias}
+    written: dict[str, Any] = {"o": layer.o, "o_bias": o_bias, "mlp_out": layer.mlp_out, "mlp_out_bias": layer.mlp_out_bias}
     if centred:
         written = {name: None if weight is None else _centre(weight) for name, weight in written.items()}
-    read = {
+    read: dict[str, Any] = {
         "q": q, "q_bias": q_bias, "k": k, "k_bias": k_bias, "v": v, "v_bias": None,
         "mlp_in": mlp_in, "mlp_in_bias": mlp_in_bias, "mlp_gate": mlp_gate, "mlp_gate_bias": mlp_gate_bias,
     }  # fmt: skip

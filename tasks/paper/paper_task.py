@@ -79,43 +79,35 @@ class PaperTask(Task):
             UsageError: the tokenizer splits a word that must be one token.
         """
         decoder = process(self.opened(require(self.assets[0])), self.processing).to(device=device)
-        discovery, evaluation = (part.to(device) for part in self.pairs(data_seed, d_vocab=decoder.config.d_vocab_out))
+        encode = load_tokenizer(require(self.assets[-1]), bos=self.bos)
+        behaviour, d_vocab = self.behaviour(encode), decoder.config.d_vocab_out
+        examples = self.examples(data_seed, behaviour, encode)
+        halves = examples[: self.n_prompts], examples[self.n_prompts :]
+        discovery, evaluation = (as_pairs(h, behaviour.metric, encode, d_vocab=d_vocab).to(device) for h in halves)
         problem = CircuitProblem(
             model=decoder,
             graph=decoder.graph,
             pairs=discovery,
-            metric=self.behaviour(self._encode()).metric,
+            metric=behaviour.metric,
             ablation=Ablation("resample", decoder, discovery),
             batch_size=self.batch_size,
         )
         return Instance(problem=problem, held_out=evaluation, truths=CIRCUITS[self.name].truths(problem.graph))
 
-    def examples(self, data_seed: int, behaviour: Behaviour) -> list[Example]:
-        """As many different prompts as are needed, in words; the second half is for scoring."""
+    def examples(self, data_seed: int, behaviour: Behaviour, encode: Encode) -> list[Example]:
+        """As many different prompts as are needed, in words; the second half is for scoring.
+
+        Raises:
+            UsageError: a prompt has another number of tokens than in the paper.
+        """
         draw, drawn = Random(f"{self.name}@{self.version}/{data_seed}"), dict[str, Example]()
         while len(drawn) < 2 * self.n_prompts:
             example = behaviour.draw(draw)
             drawn.setdefault(example.clean, example)
-        return list(drawn.values())
-
-    def pairs(self, data_seed: int, *, d_vocab: int) -> tuple[PromptPairs, PromptPairs]:
-        """Pairs of prompts for discovery and for scoring.
-
-        Raises:
-            UsageError: a prompt has another number of tokens than in the paper, or an answer is not one token.
-        """
-        encode = self._encode()
-        behaviour = self.behaviour(encode)
-        examples = self.examples(data_seed, behaviour)
-        for example in examples:
-            if (found := len(encode(example.clean))) != self.n_tokens:
+        for text in drawn:
+            if (found := len(encode(text))) != self.n_tokens:
                 raise UsageError(
-                    f"{example.clean!r} is {found} tokens of the tokenizer in {self.assets[-1].name!r}; valid: {self.n_tokens}, as "
-                    f"in the paper; each word must be one token, so choose others or fetch the model's own tokenizer."
+                    f"{text!r} is {found} tokens of the tokenizer {self.assets[-1].name!r}; valid: {self.n_tokens}, as in the "
+                    "paper, each word being one token; choose other words, or fetch the model's own tokenizer."
                 )
-        halves = examples[: self.n_prompts], examples[self.n_prompts :]
-        discovery, evaluation = (as_pairs(half, behaviour.metric, encode, d_vocab=d_vocab) for half in halves)
-        return discovery, evaluation
-
-    def _encode(self) -> Encode:
-        return load_tokenizer(require(self.assets[-1]), bos=self.bos)
+        return list(drawn.values())
