@@ -61,7 +61,9 @@ def test_a_files_counts_are_those_of_its_edges(path):
     assert len(by_head) == counts["gt_edges_head_level"]
 
 
-@pytest.mark.parametrize(("name", "n_true", "n_all"), [("ioi", 526, 11_611), ("greaterthan", 145, 11_611), ("docstring", 20, 449)])
+@pytest.mark.parametrize(
+    ("name", "n_true", "n_all"), [("ioi", 526, 11_611), ("greaterthan", 145, 11_611), ("docstring", 20, 449)]
+)
 def test_edges_by_head_are_edges_of_the_graph_of_heads(name, n_true, n_all):
     shape = ATTENTION_ONLY if name == "docstring" else GPT2
     graph = Graph(n_layers=shape.n_layers, n_heads=shape.n_heads, has_mlp=shape.has_mlp, parallel=False, level="head")
@@ -146,7 +148,9 @@ def test_a_file_whose_edges_and_counts_were_both_changed_is_refused_by_the_versi
 def test_an_edge_that_the_graph_lacks_is_named(changed):
     change, content = changed
     version = change(edges=[*content["edges"][1:], ["a0.h12", "logits"]])
-    with pytest.raises(ModelError, match=r"that ioi:acdc-963 is about: 'a0.h12->logits' is no edge of this graph of 12 layers"):
+    with pytest.raises(
+        ModelError, match=r"that ioi:acdc-963 is about: 'a0.h12->logits' is no edge of this graph of 12 layers"
+    ):
         version.truth(GPT2)
 
 

@@ -1,6 +1,6 @@
 """Words of the papers' tasks, by category. Each is one token of the tokenizer that its task uses, with a space in front.
 
-They are this project's own choice; `tests/test_paper_words.py` holds them to the real tokenizers.
+They are this project's own choice; `tests/test_paper_tasks.py` holds them to the real tokenizers.
 """
 
 from __future__ import annotations
