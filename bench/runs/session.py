@@ -1,6 +1,6 @@
 """One run, from names to outcomes: what `bench run` and `mechboard.run` have in common.
 
-    registry -> pick -> methods, tasks -> plan -> Session(plan, store, find, settings).run(observers) -> outcomes
+    registry -> pick, pick_methods -> tasks, selected methods -> plan -> Session(plan, store, find, settings).run(observers) -> outcomes
 
 The command line adds flags, a config file and printing, a notebook adds objects and results to look at.
 """
@@ -12,10 +12,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PluginError, UsageError
+from ..errors import PluginError, UsageError, unknown
 from ..plugins.registry import Registry
 from ..reference import Reference
-from .selection import select
+from .labels import Selected, parse_label, split
+from .selection import parameters_of, select
 
 # torch takes seconds to import, which a mistyped name need not wait for: what needs it is imported where it is used.
 if TYPE_CHECKING:
@@ -66,6 +67,27 @@ def pick(registry: Registry, what: str, given: str, notices: list[str]) -> list[
                 raise
             notices.append(f"skipped (broken plugin): {error}")
     return loaded
+
+
+def pick_methods(registry: Registry, given: str, notices: list[str]) -> list[Selected]:
+    """The methods that a comma list of names, globs and labels selects; each label with its own parameters.
+
+    Raises:
+        SelectionError: a part matches nothing, or a label names a parameter that the method lacks.
+        UsageError: a label is malformed or has a value of another type.
+        PluginError: what was asked for by name is broken.
+    """
+    selected: list[Selected] = []
+    for part in split(given):
+        label = parse_label(part)
+        if label is None:
+            selected += [Selected(method) for method in pick(registry, "method", part, notices)]
+            continue
+        if label.name not in registry.plugins("method"):
+            raise unknown("method", label.name, registry.plugins("method"))
+        method = registry.load("method", label.name)
+        selected.append(Selected(method, parameters_of(label, method), label.text, label.adapter))
+    return selected
 
 
 class Session:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from ...contract.kind import AnyProblem
 from ...contract.method import Method
+from ...contract.progress import Step, listening
 from ...contract.scores import Evaluation
 from ...contract.task import Instance, Task
 from ...errors import InvalidSolution, Unsupported
@@ -91,6 +92,12 @@ class Ended:
 
 Event = Started | Answered | Ended
 
+Doing = Literal["solving", "scoring"]
+"""What is done for a cell and tells how far it is."""
+
+Tell = Callable[[Job, Doing, Step], None]
+"""Where an executor says how far a job has come. No event: it is told at once, also by what runs in this process."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -119,8 +126,10 @@ def show(task: Task, instance: Instance[Any], sees: frozenset[str]) -> Any:
     return asked.reveal(instance, sees)
 
 
-def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
+def solve(assigned: Assignment, task: Task, problem: AnyProblem, tell: Callable[[Step], None]) -> Answer:
     """Run a method on a problem that shows what the method sees, and check what it returns.
+
+    `tell` hears how far the method has come, where it says so.
 
     Raises:
         InvalidSolution: the answer cannot be scored, or the method changed the model or the prompts.
@@ -135,7 +144,7 @@ def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
     generator = torch.Generator().manual_seed(assigned.seed)  # on the CPU, so that draws do not depend on the device
     reset_peak_memory()
     begun = time.perf_counter()
-    with counting() as cost:
+    with listening(tell), counting() as cost:
         returned = method(problem, generator, assigned.parameters)
     seconds = time.perf_counter() - begun
     peak = peak_memory()
@@ -148,11 +157,14 @@ def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
     return Answer(assigned.solution_id, tensors, _cost(cost, problem.n_prompts, seconds, peak), assigned.provenance)
 
 
-def score(task: Task, instance: Instance[Any], tensors: Mapping[str, torch.Tensor]) -> Scored:
-    """Score an answer on what the instance holds back."""
+def score(
+    task: Task, instance: Instance[Any], tensors: Mapping[str, torch.Tensor], tell: Callable[[Step], None]
+) -> Scored:
+    """Score an answer on what the instance holds back; `tell` hears how far it has come."""
     begun = time.perf_counter()
     asked = kind(task.kind)
-    evaluation = asked.score(task, instance, asked.unpack(tensors))
+    with listening(tell):
+        evaluation = asked.score(task, instance, asked.unpack(tensors))
     return Scored(
         evaluation, identity.scorer_id(task, instance), task_info(task, instance), time.perf_counter() - begun
     )
