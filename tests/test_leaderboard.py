@@ -15,7 +15,7 @@ from mechboard.contract.task import Suite
 from mechboard.drawing.circuit import circuit_svg
 from mechboard.drawing.curves import curves_figure
 from mechboard.errors import SelectionError
-from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
+from mechboard.kinds.circuit_exhibits import Circuit, FoundEdge, GraphInfo
 from mechboard.leaderboard.downloads import plain
 from mechboard.leaderboard.site import build_site
 from mechboard.leaderboard.words import page_name, titled
