@@ -171,13 +171,15 @@ def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
     if flags.dry_run:
         return cli.OK
     store = Store(flags.results or default_results())
-    outcomes = _outcomes(plan, Session(plan, store, find, flags.settings), store, flags)
+    outcomes = _outcomes(plan, Session(plan, store, find, flags.settings, own=flags.model is not None), store, flags)
     failed = [o for o in outcomes if o.failed]
     if flags.as_json:
         click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1, allow_nan=False))
     else:
         report.print_table([o.record for o in outcomes])
         report.print_next_steps(store, failed)
+    if failed and all(o.by_environment for o in failed):
+        return cli.ENVIRONMENT
     return cli.SOME_FAILED if failed else cli.OK
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ..contract.progress import Step
 from ..contract.scores import Evaluation
-from ..errors import RecordError
+from ..errors import EnvironmentFault, FetchError, RecordError, WriteError
 from ..records import MethodInfo, Record, provenance
 from ..records.answer import Answer
 from ..records.store import Store
@@ -21,6 +21,8 @@ from . import identity
 from .estimate import Pace, Reached, duration
 from .plan import Plan, PlannedCell
 from .workers.cell import Answered, Doing, Ended, Event, Failure, Job, Scored, Started, Tell, failure, task_info
+
+_FAULTS = {fault.__name__ for fault in (EnvironmentFault, FetchError, WriteError)}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Outcome:
     def failed(self) -> bool:
         """Whether something went wrong; a method that declines has done nothing wrong."""
         return self.record.status not in ("done", "unsupported")
+
+    @property
+    def by_environment(self) -> bool:
+        """Whether what went wrong is the disk, the network or the machine."""
+        return self.record.error is not None and self.record.error.type in _FAULTS
 
 
 class Observer(Protocol):

@@ -93,15 +93,26 @@ def pick_methods(registry: Registry, given: str, notices: list[str]) -> list[Sel
 class Session:
     """A plan, the folder that keeps its records, and how its cells are run.
 
-    `command` is how one would do it again, for the records; the command line's own if it is not given.
+    `command` is how one would do it again, for the records; the command line's own if it is not given. With `own` the
+    plan's one task is made of what the user gave on the spot; it is tried here, so that a mistake in it ends the run.
 
     Raises:
         UsageError: the settings contradict each other, or do not work on this machine.
         StoreError: the folder is not to be written, or cannot be.
     """
 
-    def __init__(self, plan: Plan, store: Store, find: Find, settings: Settings, *, command: str | None = None) -> None:
-        self._plan, self._store, self._find, self._settings, self._command = plan, store, find, settings, command
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        find: Find,
+        settings: Settings,
+        *,
+        command: str | None = None,
+        own: bool = False,
+    ) -> None:
+        self._plan, self._store, self._find, self._settings = plan, store, find, settings
+        self._command, self._own = command, own
         _check(settings)
         check_device(settings.device, settings.spelled("device"))
         store.check_writable()
@@ -127,7 +138,10 @@ class Session:
             command=self._command,
         )
         if runner.pending(self._plan):
-            _prepare(self._plan, inline=settings.inline)
+            if not settings.inline:
+                _warm_up()
+            if self._own:
+                self._plan.cells[0].task.load(0, "cpu")
         yield from runner.run(self._plan)
 
 
@@ -178,12 +192,8 @@ def _executor(find: Find, settings: Settings, threads: int) -> Executor:
     return Pool(find, device=settings.device, jobs=settings.jobs, limits=limits, threads=threads)
 
 
-def _prepare(plan: Plan, *, inline: bool) -> None:
-    """What can be done while the first problems are being planned, and what should stop the run before it begins."""
-    if not inline:
-        from .workers.server import warm_up
+def _warm_up() -> None:
+    """Let the server of processes start while the first cells are looked at."""
+    from .workers.server import warm_up
 
-        warm_up()
-    for task in {planned.task.name: planned.task for planned in plan.cells}.values():
-        if not task.ranked:  # one's own prompts, in which one's own mistakes are likely
-            task.load(0, "cpu")
+    warm_up()

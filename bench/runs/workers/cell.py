@@ -6,6 +6,7 @@ Weights and prompts are fingerprinted around the method: a method that changes t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 import traceback
@@ -22,7 +23,7 @@ from ...contract.method import Method
 from ...contract.progress import Step, listening
 from ...contract.scores import Evaluation
 from ...contract.task import Instance, Task
-from ...errors import InvalidSolution, Unsupported
+from ...errors import InvalidSolution, PluginError, Unsupported, WriteError
 from ...graph import Cost, counting
 from ...kinds import kind
 from ...records import CostRecord, ErrorRecord, Provenance, Status, TaskInfo
@@ -114,6 +115,23 @@ class Assignment:
     provenance: Provenance
 
 
+def load(task: Task, data_seed: int, device: str) -> Instance[Any]:
+    """The instance of a data seed, as a task's kind can use it.
+
+    Raises:
+        PluginError: it is no instance, or does not fit together.
+        Exception: whatever the task raises.
+    """
+    instance: object = task.load(data_seed, device)
+    if not isinstance(instance, Instance):
+        raise PluginError(
+            f"Task {task.name!r} loads {type(instance).__name__}; valid: mechboard.protocols.Instance(problem=..., "
+            "held_out=..., truths=...)."
+        )
+    kind(task.kind).check_instance(instance)
+    return instance
+
+
 def show(task: Task, instance: Instance[Any], sees: frozenset[str]) -> Any:
     """The problem with what a method declares to see.
 
@@ -193,6 +211,9 @@ def failure(error: BaseException) -> Failure:
         )
     if isinstance(error, Unsupported):
         return Failure("unsupported", ErrorRecord(type="Unsupported", message=str(error), traceback=""))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        said = f"A file cannot be written ({error.strerror}); free space, then run again."
+        return Failure("failed", ErrorRecord(type=WriteError.__name__, message=said, traceback=text))
     status: Status = "invalid" if isinstance(error, InvalidSolution) else "failed"
     return Failure(status, ErrorRecord(type=type(error).__name__, message=str(error), traceback=text))
 

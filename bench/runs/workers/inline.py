@@ -31,6 +31,7 @@ from .cell import (
     failure,
     fingerprint,
     generator_seed,
+    load,
     score,
     show,
     solve,
@@ -77,7 +78,7 @@ class Inline:
         if self._key != (task.name, data_seed) or self._instance is None:
             self._key = (task.name, data_seed)
             try:
-                self._instance = task.load(data_seed, self._device)
+                self._instance = load(task, data_seed, self._device)
                 self._clean = fingerprint(self._instance.problem)
             except Exception as error:
                 self._instance = failure(error)

@@ -27,7 +27,7 @@ from ...contract.task import Instance, Task
 from ...records import Provenance, Status
 from ...records.answer import pack
 from ...reference import Reference
-from .cell import FAILURE, Assignment, Failure, failure, score, show, solve, stopped
+from .cell import FAILURE, Assignment, Failure, failure, load, score, show, solve, stopped
 from .page import Page, Relay, tell
 from .sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from .server import server
@@ -158,7 +158,7 @@ class _Shared:
         self._asked = asked
 
     def load(self) -> Instance[Any]:
-        return self.task.load(self._asked.data_seed, self._asked.device)
+        return load(self.task, self._asked.data_seed, self._asked.device)
 
     def show(self, sees: frozenset[str]) -> Any:
         """The problem with what a method declares to see."""
