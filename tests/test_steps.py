@@ -4,15 +4,21 @@ import json
 import os
 import random
 import time
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from models import random_problem
 from test_cli import bench  # noqa: F401
 
 from mechboard.cli.progress import Plain
 from mechboard.contract.progress import Step, listening, progress
+from mechboard.graph import Graph
+from mechboard.methods.activation_patching import edge_drops
+from mechboard.metrics.circuit import circuit_metrics
 from mechboard.runs.estimate import Pace, Reached, TimeLeft
 from mechboard.runs.workers.page import Page, Relay, tell
 
@@ -46,6 +52,27 @@ def test_an_inner_loop_is_thinned_out_by_time():
 def test_what_makes_no_sense_is_not_told_and_fails_nothing(done, total, unit, share):
     with listening(pytest.fail):
         progress(done, total, unit, share=share)
+
+
+@pytest.mark.parametrize("level", ["qkv", "head"])
+def test_patching_and_scoring_say_how_far_they_are_over_all_batches(monkeypatch, level):
+    monkeypatch.setattr("mechboard.contract.progress._EVERY", 0.0)
+    problem = random_problem("gpt2")
+    graph = Graph.of(problem.model.config, level)
+    problem = replace(problem, graph=graph, batch_size=len(problem.pairs) - 1)
+    heard = []
+    with listening(heard.append):
+        for _ in edge_drops(problem):
+            pass
+    n_edges = problem.graph.n_edges
+    assert (heard[-1].done, heard[-1].total, heard[-1].unit) == (n_edges, n_edges, "edges")
+    assert heard[-1].share == pytest.approx(1)
+    assert [step.share for step in heard] == sorted(step.share for step in heard)
+    heard.clear()
+    with listening(heard.append):
+        circuit_metrics(problem, problem.pairs, [torch.ones(n_edges, dtype=torch.bool)] * 3)
+    assert [step.done for step in heard[-3:]] == [2, 2, 3]
+    assert heard[-1].total == 3
 
 
 def test_a_page_keeps_the_newest_step_alone():
