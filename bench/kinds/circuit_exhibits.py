@@ -76,12 +76,12 @@ class Circuit(Exhibit):
     edges: Annotated[tuple[FoundEdge, ...], Field(strict=False)]
 
     @classmethod
-    def of(cls, problem: CircuitProblem, scores: Tensor, truths: Sequence[Truth]) -> Self:
+    def of(cls, graph: Graph, scores: Tensor, truths: Sequence[Truth]) -> Self:
         """The circuit of some scores against the first truth."""
         from ..metrics.circuit import found_circuit
 
-        found = found_circuit(problem, scores, truths[0] if truths else None)
-        return cls(graph=GraphInfo.of(problem.graph), edges=tuple(FoundEdge(**edge._asdict()) for edge in found))
+        found = found_circuit(graph, scores, truths[0] if truths else None)
+        return cls(graph=GraphInfo.of(graph), edges=tuple(FoundEdge(**edge._asdict()) for edge in found))
 
     drawing: ClassVar[str] = "mechboard.drawing.circuit:circuit_figure"
     exports: ClassVar[Mapping[str, str]] = {
@@ -315,7 +315,7 @@ def exhibits_of(problem: CircuitProblem, solution: EdgeScores, truths: Sequence[
     graph, scores = problem.graph, solution.scores
     effects = effects_for(problem, scores, truths)
     exhibits: dict[str, Exhibit] = {
-        "circuit": Circuit.of(problem, scores, truths),
+        "circuit": Circuit.of(graph, scores, truths),
         "distribution": Distribution.of(graph, scores, truths),
         "agreement": Agreement.of(graph, scores, effects, truths),
         "interpolation": Interpolation.of(problem, scores, effects, truths),

@@ -150,7 +150,7 @@ class Found(NamedTuple):
     known: bool | None
 
 
-def found_circuit(problem: CircuitProblem, scores: Float[Tensor, " edges"], truth: Truth | None) -> list[Found]:
+def found_circuit(graph: Graph, scores: Float[Tensor, " edges"], truth: Truth | None) -> list[Found]:
     """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
 
     An edge that scores zero or has no score is not found, however few others there are; what a truth does not speak
@@ -166,7 +166,7 @@ def found_circuit(problem: CircuitProblem, scores: Float[Tensor, " edges"], trut
         silent = truth is None or (truth.universe is not None and not bool(truth.universe[edge]))
         return None if silent or truth is None else bool(truth.edges[edge])
 
-    return [Found(problem.graph.edges[i], _opinion(scores[i]), i in found, known(i)) for i in [*order[:size], *missed]]
+    return [Found(graph.edges[i], _opinion(scores[i]), i in found, known(i)) for i in [*order[:size], *missed]]
 
 
 def strongest_edges(graph: Graph, scores: Float[Tensor, " edges"], top: int) -> list[tuple[str, float | None]]:
