@@ -14,7 +14,6 @@ from math import ceil, floor, log, log10
 Ticks = tuple[tuple[str, float], ...]
 
 _TICKS = 5
-_SMALLEST = 5e-324
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,20 @@ class Axis:
     @classmethod
     def of_counts(cls, largest: int, label: str) -> Axis:
         """Logarithmic, from below 1, so that a single one has a height."""
-        powers = [10.0**power for power in range(ceil(log10(max(largest, 2))) + 1)]
+        powers = (
+            [10.0**power for power in range(ceil(log10(max(largest, 2))) + 1)] if largest > 20 else [1.0, 3.0, 10.0]
+        )
         step = -(-len(powers) // _TICKS)
         return cls(0.5, max(float(largest), 2.0) * 1.3, label, tuple((_short(p), p) for p in powers[::step]), log=True)
 
 
-def round_ticks(low: float, high: float) -> Ticks:
+def round_ticks(low: float, high: float, *, about: int = _TICKS) -> Ticks:
     """A few round numbers between two.
 
     >>> [text for text, _ in round_ticks(-0.31, 1.24)]
     ['0', '0.5', '1']
     """
-    rough = (high / 2 - low / 2) / _TICKS * 2
+    rough = (high / 2 - low / 2) / about * 2
     if rough < 1e-300 or rough > 1e300:
         return tuple((_short(v), v) for v in (low, high))
     power = 10.0 ** floor(log10(rough))

@@ -6,8 +6,10 @@ Source: Syed et al. 2023, figures 7 and 10.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..kinds.circuit_exhibits import Distribution, ScoreGroup
-from .axes import Axis, Frame
+from .axes import Axis, Frame, round_ticks
 from .panels import Numbers, Panel, alone, cut, figure
 
 
@@ -38,12 +40,14 @@ def _panels(distribution: Distribution, title: str) -> list[Panel]:
 
 
 def _role(scores: Axis, bounds: tuple[float, ...], group: ScoreGroup, title: str) -> Panel:
-    frame = Frame(x=scores, y=_counts([group]), width=260, height=170)
+    bare = replace(scores, label="", ticks=round_ticks(scores.low, scores.high, about=3))
+    frame = Frame(x=bare, y=replace(_counts([group]), label=""), width=172, height=120, left=30, bottom=22, right=8)
     return Panel(
-        title=f"{cut(group.name, 24)}: mean {group.mean:.2g}, n {group.n}",
+        title=cut(group.name, 22),
         described=f"{title}, edges from {_said(group)}",
         frame=frame,
         drawn=_zero(frame) + _steps(frame, bounds, group, "area c4"),
+        key=(("area c4", f"n {group.n:,}, mean {group.mean:.2g}, sd {group.deviation:.2g}"),),
     )
 
 

@@ -86,7 +86,7 @@ def _of_youden(values: Sequence[tuple[float, float]]) -> Axis:
 
 
 def _grid(across: str, up: str, circuits: Sequence[KeptCircuit], title: str) -> Panel:
-    """A cell per pair of values; the darker, the higher J."""
+    """A cell per pair of values; the more colour, the higher J."""
     columns, rows = (sorted({c.settings[name] for c in circuits}) for name in (across, up))
     best = _best(circuits)
     frame = Frame(_of_steps(columns, across), _of_steps(rows, up), width=440, height=320, left=64)
@@ -98,13 +98,13 @@ def _grid(across: str, up: str, circuits: Sequence[KeptCircuit], title: str) -> 
         return f'<rect class="{kind}" {place}{opacity}><title>{escape(_said(circuit))}</title></rect>'
 
     shade = (f' fill-opacity="{max(circuit.youden, 0.0) * 0.9 + 0.02:.2f}"' for circuit in circuits)
-    drawn = [cell(circuit, "cell c0", opacity=dark) for circuit, dark in zip(circuits, shade, strict=True)]
+    drawn = [cell(circuit, "cell c0", opacity=strength) for circuit, strength in zip(circuits, shade, strict=True)]
     return Panel(
         title=f"J over {len(columns)} x {len(rows)} settings",
         described=f"{title}: J over {across} and {up}, best {best.youden:.3f} at {_settings(best)}",
         frame=frame,
         drawn="".join(drawn) + cell(best, "ring c1"),
-        key=(("ring c1", f"best: J {best.youden:.3f}"), ("cell area c0", "darker is higher J")),
+        key=(("ring c1", f"best: J {best.youden:.3f}"), ("cell area c0", "the more colour, the higher J")),
     )
 
 
