@@ -46,6 +46,7 @@ class Fit(NamedTuple):
 
     r2: float | None
     slope: float | None
+    intercept: float | None
     shown: list[int]
 
 
@@ -74,13 +75,14 @@ def fit(scores: Float[Tensor, " edges"], effects: Effects) -> Fit:
 
     >>> effects = Effects(torch.arange(3), torch.tensor([1.0, 0.0, -2.0]), "")
     >>> fit(torch.tensor([2.0, 0.0, -4.0]), effects)
-    Fit(r2=1.0, slope=0.5, shown=[0, 1, 2])
+    Fit(r2=1.0, slope=0.5, intercept=0.0, shown=[0, 1, 2])
     """
     given = scores.nan_to_num(0.0).double()[effects.edges]
     r = correlation(given, effects.drops)
     centred = given - given.mean()
     slope = None if r is None else float(centred @ effects.drops / (centred @ centred))
-    return Fit(None if r is None else r * r, slope, _worth_drawing(given, effects))
+    intercept = None if slope is None else float(effects.drops.mean() - slope * given.mean())
+    return Fit(None if r is None else r * r, slope, intercept, _worth_drawing(given, effects))
 
 
 def _worth_drawing(given: Tensor, effects: Effects) -> list[int]:
