@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from torch import Generator
 
 from mechboard.graph import MetricGradient, input_gradients, record_outputs, record_tape
+from mechboard.graph.trace import OutputBuffer
 from mechboard.protocols import CircuitProblem, EdgeScores, Unsupported, method
 
 from ._parameters import one_of
@@ -62,15 +63,15 @@ def eap(problem: CircuitProblem, generator: Generator, parameters: Parameters) -
             "use at=clean."
         )
     model, products = problem.model, EdgeProducts(problem.graph, problem.model)
-    gradient = MetricGradient(model, problem.metric)
+    gradient, buffer = MetricGradient(model, problem.metric), OutputBuffer(model.graph)
     for pairs in problem.batches():
         span = problem.ablation.span(pairs)
         clean = span.embed(model, pairs.clean)
         if at == "clean":
-            differences = problem.ablation.outputs(pairs, span=span)
+            differences = problem.ablation.outputs(pairs, span=span, into=buffer.of(clean))
             tape = record_tape(model, clean, subtract_from=differences, span=span)  # differences <- clean - ablated
         else:
-            differences = record_outputs(model, clean, span=span)
+            differences = record_outputs(model, clean, span=span, into=buffer.of(clean))
             tape = record_tape(model, span.embed(model, pairs.corrupt), subtract_from=differences, span=span)
         for at_inputs in input_gradients(model, tape, gradient.at(tape.final, pairs, span)):
             products.add(differences, at_inputs)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from torch import Generator
 
 from mechboard.graph import MetricGradient, input_gradients, record_outputs, record_tape
+from mechboard.graph.trace import OutputBuffer
 from mechboard.protocols import CircuitProblem, EdgeScores, Unsupported, method
 
 from ._parameters import one_of
@@ -60,15 +61,16 @@ class Parameters:
 def eap_ig(problem: CircuitProblem, generator: Generator, parameters: Parameters) -> EdgeScores:
     """Score every edge from gradients along the path of inputs."""
     model, products = problem.model, EdgeProducts(problem.graph, problem.model)
-    gradient = MetricGradient(model, problem.metric)
+    gradient, buffer = MetricGradient(model, problem.metric), OutputBuffer(model.graph)
     for pairs in problem.batches():
         span = problem.ablation.span(pairs)
-        differences = problem.ablation.outputs(pairs, span=span)
-        ablated_input, clean_input = differences[0].clone(), span.embed(model, pairs.clean)
-        record_outputs(model, clean_input, into=differences, subtract=True, span=span)  # <- clean - ablated
+        clean = span.embed(model, pairs.clean)
+        differences = problem.ablation.outputs(pairs, span=span, into=buffer.of(clean))
+        ablated = differences[0].clone()
+        record_outputs(model, clean, into=differences, subtract=True, span=span)  # <- clean - ablated
         for step in range(parameters.steps):
             t = (step + _SHIFT[parameters.rule]) / parameters.steps
-            tape = record_tape(model, ablated_input + t * (clean_input - ablated_input), span=span)
+            tape = record_tape(model, ablated + t * (clean - ablated), span=span)
             for at_inputs in input_gradients(model, tape, gradient.at(tape.final, pairs, span)):
                 products.add(differences, at_inputs)
     if gradient.vanishes:

@@ -9,7 +9,7 @@ on down the residual stream, so no part of an ordinary backward pass is done twi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -68,6 +68,9 @@ def input_gradients(
     count(backward=final_gradient.shape[0])
     graph, logits = decoder.graph, decoder.graph.n_destinations - 1
     flowing = final_gradient
+    unit = tape.layers[-1].attention_norm.unit
+    # Made once, because to touch new memory costs more than what is computed into it.
+    scratch = unit.new_empty(3 * decoder.config.n_heads, unit.shape[:2].numel(), unit.shape[-1])
     yield InputGradients(slice(logits, logits + 1), flowing[None], graph.n_sources, tape.layers[-1].read)
     while tape.layers:
         index = len(tape.layers) - 1
@@ -79,7 +82,7 @@ def input_gradients(
             yield InputGradients(slice(column, column + 1), at_mlp[None], graph.visible_to_mlp(index), layer.read)
             flowing = above + at_mlp
             above = above if decoder.config.parallel else flowing
-        for block in _attention_gradients(decoder, index, layer, above):
+        for block in _attention_gradients(decoder, index, layer, above, scratch):
             yield block
             into_heads = block.gradients.sum(0)
             if block.read is not None or layer.read is None:
@@ -106,7 +109,9 @@ def _mlp_gradient(decoder: Decoder, index: int, layer: LayerTape, above: Tensor)
     return normalise_backward(at_unit, layer.mlp_norm, decoder.config.norm)
 
 
-def _attention_gradients(decoder: Decoder, index: int, layer: LayerTape, above: Tensor) -> Iterator[InputGradients]:
+def _attention_gradients(
+    decoder: Decoder, index: int, layer: LayerTape, above: Tensor, scratch: Tensor
+) -> Iterator[InputGradients]:
     """At q, k and v inputs, in one block; in two where queries are at fewer positions than keys."""
     graph, heads = decoder.graph, decoder.config.n_heads
     first, visible = graph.attention_destinations(index).start, graph.visible_to_attention(index)
@@ -114,37 +119,45 @@ def _attention_gradients(decoder: Decoder, index: int, layer: LayerTape, above: 
     at_qkv = torch.autograd.grad(layer.z, layer.qkv, at_z)  # [batch, position, heads, d_head] each
     for parts in (slice(0, 3),) if layer.read is None else (slice(0, 1), slice(1, 3)):
         read = layer.read if parts.stop == 1 else None
-        gradients = _head_gradients(decoder, index, parts, at_qkv, layer.qkv, layer.attention_norm.at(read))
-        yield InputGradients(slice(first + parts.start * heads, first + parts.stop * heads), gradients, visible, read)
+        inputs = slice(parts.start * heads, parts.stop * heads)
+        gradients = _through_norm(
+            decoder, index, parts, at_qkv[parts], layer.qkv[parts], layer.attention_norm.at(read), scratch[inputs]
+        )
+        yield InputGradients(slice(first + inputs.start, first + inputs.stop), gradients, visible, read)
 
 
-def _head_gradients(
-    decoder: Decoder, index: int, parts: slice, at_qkv: tuple[Tensor, ...], qkv: tuple[Tensor, ...], norm: Normalised
+def _through_norm(
+    decoder: Decoder,
+    index: int,
+    parts: slice,
+    at_heads: Sequence[Tensor],
+    values: Sequence[Tensor],
+    norm: Normalised,
+    into: Float[Tensor, "inputs rows d_model"],
 ) -> Float[Tensor, "inputs batch position d_model"]:
-    """Gradients at the inputs of all heads' q, k or v (0, 1 or 2, those in `parts`), q first.
+    """Gradients at the inputs of every head's q, k and v, or those of them in `parts`, from those at their values.
 
     The backward of the normalisation is folded into the product with W, where vectors are d_head long:
     centring W's rows centres the result, and <W dq, unit> = dq . (q - q at unit 0).
     """
-    weights = decoder.weights.layers[index]
-    at_heads = _by_head(at_qkv[parts])  # [inputs, batch x position, d_head]
+    weights, unit = decoder.weights.layers[index], norm.unit
+    at_values = _by_head(at_heads)
     # [inputs, d_model, d_head]
-    matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)][parts])
+    matrices = torch.cat((weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v))[parts])
     if weights.attention_norm.gain is not None:
-        matrices = matrices * weights.attention_norm.gain[:, None]
-    unit, inverse_scale = norm
-    if inverse_scale is None:
-        return torch.bmm(at_heads, matrices.transpose(1, 2)).view(-1, *unit.shape)
+        matrices *= weights.attention_norm.gain[:, None]
     if decoder.config.norm == "layer":
-        matrices = matrices - matrices.mean(1, keepdim=True)
-    # q, k and v of a normalised input of zeros, [1, 1, heads, d_head] each: their biases and what the offset gives.
-    origin = decoder.project(index, apply_gain(torch.zeros_like(unit[:1, :1]), weights.attention_norm))
-    at_heads *= inverse_scale.reshape(1, -1, 1)
-    along_unit = (at_heads * (_by_head(qkv[parts]) - _by_head(origin[parts]))).sum(-1, keepdim=True)
-    at_inputs = torch.bmm(at_heads, matrices.transpose(1, 2))
-    at_inputs.addcmul_(along_unit, unit.reshape(1, -1, unit.shape[-1]), value=-1 / unit.shape[-1])
+        matrices -= matrices.mean(1, keepdim=True)
+    if norm.inverse_scale is not None:
+        at_values *= norm.inverse_scale.reshape(1, -1, 1)
+    at_inputs = torch.bmm(at_values, matrices.transpose(1, 2), out=into[:, : at_values.shape[1]])
+    if norm.inverse_scale is not None:
+        # Those of a normalised input of zeros, [1, 1, heads, d_head] each: biases and what the offset gives.
+        origin = decoder.project(index, apply_gain(torch.zeros_like(unit[:1, :1]), weights.attention_norm))
+        along_unit = (at_values * (_by_head(values) - _by_head(origin[parts]))).sum(-1, keepdim=True)
+        at_inputs.addcmul_(along_unit, unit.reshape(1, -1, unit.shape[-1]), value=-1 / unit.shape[-1])
     return at_inputs.view(-1, *unit.shape)
 
 
-def _by_head(parts: tuple[Tensor, ...]) -> Float[Tensor, "inputs rows d_head"]:
-    return torch.cat(parts, dim=2).flatten(0, 1).transpose(0, 1).contiguous()
+def _by_head(parts: Sequence[Tensor]) -> Float[Tensor, "inputs rows d_head"]:
+    return torch.cat([part.detach() for part in parts], dim=2).flatten(0, 1).transpose(0, 1).contiguous()

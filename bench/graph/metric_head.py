@@ -79,8 +79,10 @@ class MetricGradient:
         with torch.enable_grad():
             logits = self._decoder.unembed(at_read)
         at_logits = self._at_logits(logits, pairs)
-        self._size += float(at_logits.square().sum())
-        self._change += float((self._at_logits(_moved(logits), pairs) - at_logits).square().sum())
+        change = self._at_logits(_moved(logits), pairs) - at_logits
+        # In double precision, where the square of a small number is one too.
+        self._size += float(at_logits.double().square().sum())
+        self._change += float(change.double().square().sum())
         (gradient,) = torch.autograd.grad(logits, at_read, at_logits)
         return span.spread(gradient, final, pairs)
 

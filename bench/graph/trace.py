@@ -1,6 +1,6 @@
 """One forward pass that can write down every node's output, and remember what a backward pass needs.
 
-__all__ = ["LayerTape", "Tape", "new_outputs", "record_outputs", "record_tape"]
+__all__ = ["LayerTape", "OutputBuffer", "Tape", "new_outputs", "record_outputs", "record_tape"]
 
 It is the ordinary fused pass. Outputs go into one preallocated [source, batch, position, d_model] buffer; a tape keeps per
 layer the normalised inputs and the small graphs of attention and activation, for which autograd serves (`backward.py`).
@@ -46,6 +46,21 @@ class Tape:
 def new_outputs(graph: Graph, x: Float[Tensor, "batch position d_model"]) -> Tensor:
     """An empty [source, batch, position, d_model] buffer for the node outputs of `x`'s prompts."""
     return x.new_empty(graph.n_sources, *x.shape)
+
+
+class OutputBuffer:
+    """Memory for the node outputs of one batch after another: to touch new memory costs more than to fill it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._memory: Tensor | None = None
+
+    def of(self, x: Float[Tensor, "batch position d_model"]) -> Float[Tensor, "sources batch position d_model"]:
+        """The buffer for the prompts of `x`; what it held for those before is lost."""
+        size = self._graph.n_sources * x.numel()
+        if self._memory is None or self._memory.numel() < size:
+            self._memory = new_outputs(self._graph, x).flatten()
+        return self._memory[:size].view(-1, *x.shape)
 
 
 @torch.no_grad()
