@@ -20,15 +20,37 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from mechboard.graph import single_edge_drops
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+from mechboard.graph import Graph, single_edge_drops
+from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method, progress
 
 
 def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]]:
     """Drop of each prompt's metric when each edge alone is patched, one batch of prompts after the other."""
+    graph, n_prompts = problem.graph, problem.n_prompts
+    cost = _cost(graph)
+    done, work = 0, 0.0  # edges and what they cost, once for each prompt
+    everything = float((graph.valid * cost).sum()) * n_prompts
     for pairs in problem.batches():
+        size = len(pairs)
+
+        def told(destination: int, edges: int, size: int = size) -> None:
+            nonlocal done, work
+            done += size * edges
+            work += size * edges * float(cost[destination])
+            progress(done // n_prompts, graph.n_edges, "edges", share=min(1.0, work / everything))
+
         ablated = problem.ablation.outputs(pairs)
-        yield single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric)
+        yield single_edge_drops(problem.model, graph, pairs, ablated, problem.metric, told=told)
+
+
+def _cost(graph: Graph) -> Float[Tensor, " destinations"]:
+    """What an edge costs by its destination: the layers that run again, and the metric."""
+    cost = torch.ones(graph.n_destinations)
+    for layer in range(graph.n_layers):
+        cost[graph.attention_destinations(layer)] += graph.n_layers - layer
+        if graph.has_mlp:
+            cost[graph.mlp_destination(layer)] += graph.n_layers - layer
+    return cost
 
 
 @method(

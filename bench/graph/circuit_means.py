@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .circuit_runs import CircuitRuns
 from .problem import CircuitProblem
-from .spans import Masks
+from .patched_inputs import Masks
 
 _RUNS = 4
 """A batch's runs and what is kept beside them, in multiples of one run's node outputs."""

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from .cost import count
 from .decoder import Decoder
-from .layers import apply_gain
+from .layers import apply_gain, by_prompt
 from .pairs import Metric, PromptPairs
-from .reading import attend_at, measure_each, take
+from .reading import measure_each, take
 from .recent import Recent
-from .spans import Masks, Sites, Span, bits
+from .patched_inputs import Masks, PatchedInputs, Sites, bits
 from .trace import record_outputs
 
 __all__ = ["CircuitRuns"]
@@ -95,9 +95,9 @@ class CircuitRuns:
         change = torch.sub(ablated[:, :, :length], outputs, out=outputs)
         self._unchanged = sum(1 << row for row in (~change.flatten(1).any(1)).nonzero().flatten().tolist())
         at_read = take(change, pairs.positions)
-        self._spans = {
-            True: Span(self._sites, streams, change, max_bytes // 8),
-            False: Span(self._sites, [take(x, pairs.positions) for x in streams], at_read, max_bytes // 8),
+        self._read = {
+            True: PatchedInputs(self._sites, streams, change, max_bytes // 8),
+            False: PatchedInputs(self._sites, [take(x, pairs.positions) for x in streams], at_read, max_bytes // 8),
         }
         self._clean_heads: dict[int, tuple[Tensor, ...]] = {}
         self._numbers: dict[tuple[int, ...], int] = {}
@@ -167,7 +167,7 @@ class CircuitRuns:
     def _input(self, number: int, wide: bool) -> Float[Tensor, "batch position d_model"]:
         """The input of this number; not to be changed."""
         site, mask, *ids = self._inputs[number]
-        x = self._spans[wide].input(-1 - site, mask)
+        x = self._read[wide].input(-1 - site, mask)
         if ids:
             x = x.clone()
             for each in ids:
@@ -272,7 +272,7 @@ class CircuitRuns:
         if wide:
             z = decoder.attend(*qkv)
         else:
-            z = attend_at(decoder, qkv[0], qkv[1], qkv[2], positions.repeat(len(some), 1))
+            z = decoder.attend(*qkv, positions.repeat(len(some), 1))
         heads = [each.head for each in some]
         z = z.reshape(len(some), len(positions), -1, decoder.config.d_head)
         z = z - (clean_z if wide else read_z)[heads]
@@ -285,11 +285,11 @@ class CircuitRuns:
         z comes from the functions that moved ones come from: what does not move must differ by nothing, not by rounding.
         """
         if layer not in self._clean_heads:
-            stream = self._spans[True].streams[2 * layer]
+            stream = self._read[True].streams[2 * layer]
             unit = apply_gain(self._decoder.norm(stream).unit, self._decoder.weights.layers[layer].attention_norm)
             q, k, v = self._decoder.project(layer, unit)
-            rows = torch.arange(len(q), device=q.device)[:, None]
-            at_read = attend_at(self._decoder, q[rows, self._pairs.positions], k, v, self._pairs.positions)
+            positions = self._pairs.positions
+            at_read = self._decoder.attend(q[by_prompt(positions)], k, v, positions)
             every = (q, k, v, self._decoder.attend(q, k, v), at_read)
             self._clean_heads[layer] = tuple(t.permute(2, 0, 1, 3).contiguous() for t in every)
         return self._clean_heads[layer]
@@ -320,7 +320,7 @@ class CircuitRuns:
     def _measure(self, missing: list[int]) -> None:
         count(forward=len(missing) * len(self._pairs))
         if missing:
-            clean = self._spans[False].streams[-1]
+            clean = self._read[False].streams[-1]
             finals = torch.stack([self._input(number, False) if number else clean for number in missing])
             values = measure_each(self._decoder, finals, self._metric, self._pairs)
             for number, value in zip(missing, values, strict=True):

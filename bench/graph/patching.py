@@ -11,7 +11,7 @@ where x is the current residual stream. `run_patched` does this for any set of e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,9 +20,9 @@ from torch import Tensor
 from .cost import count
 from .decoder import Decoder
 from .graph import Graph
-from .layers import apply_gain
+from .layers import apply_gain, by_prompt
 from .pairs import Metric, PromptPairs
-from .reading import attend_at, measure_each, resume_to, take
+from .reading import measure_each, resume_to, take
 from .trace import new_outputs, record_outputs
 
 __all__ = ["patch_each_edge", "run_patched", "single_edge_drops"]
@@ -180,6 +180,8 @@ def single_edge_drops(
     pairs: PromptPairs,
     ablated: Float[Tensor, "sources prompts position d_model"],
     metric: Metric,
+    *,
+    told: Callable[[int, int], None] = lambda destination, edges: None,
 ) -> Float[Tensor, "prompts edges"]:
     """Drop of each prompt's metric when each edge alone is patched. Cost: two forwards, then at most one per edge.
 
@@ -189,6 +191,7 @@ def single_edge_drops(
         pairs: the prompts.
         ablated: every source's output in the ablated run on them.
         metric: what is measured.
+        told: called with a destination and a number of its edges whenever these are done.
     """
     clean = decoder.embed(pairs.clean)
     whole = resume_to(decoder, clean[:, : int(pairs.positions.max()) + 1], 0, pairs.positions)
@@ -196,6 +199,7 @@ def single_edge_drops(
     drops = unpatched.new_zeros(graph.n_sources, graph.n_destinations, len(pairs))
     for destination, rows, finals in patch_each_edge(decoder, clean, ablated, pairs.positions, graph=graph):
         drops[rows, destination] = unpatched - measure_each(decoder, finals, metric, pairs)
+        told(destination, len(finals))
     return drops[graph.edge_sources, graph.edge_destinations].T
 
 
@@ -223,11 +227,12 @@ class _CleanRun:
         self._qkv = self.decoder.project(layer, self._unit(self.streams[layer]))
         q, k, v = self._qkv
         # By the same function as the moved ones: what does not move must differ by nothing, not by rounding.
-        z = attend_at(self.decoder, self._at_read(q), k, v, self.read) if self._last else self.decoder.attend(q, k, v)
+        z = (
+            self.decoder.attend(q[by_prompt(self.read)], k, v, self.read)
+            if self._last
+            else self.decoder.attend(q, k, v)
+        )
         self._z = z.permute(2, 0, 1, 3)  # [heads, batch, here, d_head]
-
-    def _at_read(self, q: Float[Tensor, "batch position heads d_head"]) -> Float[Tensor, "batch read heads d_head"]:
-        return take(q.flatten(2), self.read).unflatten(2, q.shape[2:])
 
     def _here(self, x: Float[Tensor, "*lead batch position width"]) -> Tensor:
         """What is needed of this layer's rows: in the last layer those that are read."""
@@ -255,7 +260,7 @@ class _CleanRun:
                 mine = clean[:, :, head]
                 y = (self._here(mine) if part == 0 else mine).expand(len(change), *[-1] * 3)
             qkv.append(y.flatten(0, 1)[:, :, None])  # [edges x batch, position, 1, d_head]
-        z = attend_at(decoder, *qkv, self.read.repeat(len(change), 1)) if self._last else decoder.attend(*qkv)
+        z = decoder.attend(*qkv, self.read.repeat(len(change), 1) if self._last else None)
         moved: Tensor = (z[:, :, 0].view(len(change), len(stream), -1, z.shape[-1]) - self._z[head]) @ weights.o[head]
         return moved
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from ..errors import UsageError
 from .circuit_means import CircuitMeans
 from .graph import Graph
-from .spans import Masks, Sites
+from .patched_inputs import Masks, Sites
 
 __all__ = ["HeadOrder", "prune", "visiting_order"]
 

@@ -1,6 +1,6 @@
 """The last layer where a metric reads it, and the metric of many runs at once.
 
-__all__ = ["attend_at", "measure_each", "resume_to", "take"]
+__all__ = ["measure_each", "resume_to", "take"]
 
 Queries are made at the positions that are read, keys and values at all of them, so that the product with W_K and W_V
 is what remains of a layer.
@@ -9,13 +9,12 @@ is what remains of a layer.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from .cost import count
 from .decoder import Decoder
-from .layers import apply_gain, rotate
+from .layers import apply_gain, by_prompt
 from .pairs import Metric, PromptPairs
 
 _LOGITS_AT_ONCE = 1 << 24
@@ -25,24 +24,8 @@ def take(
     x: Float[Tensor, "*lead batch position width"], positions: Int[Tensor, "batch read"]
 ) -> Float[Tensor, "*lead batch read width"]:
     """Rows of `x` at each prompt's positions."""
-    return x[..., torch.arange(len(positions), device=positions.device)[:, None], positions, :]
-
-
-def attend_at(
-    decoder: Decoder,
-    q: Float[Tensor, "rows read heads d_head"],
-    k: Float[Tensor, "rows position heads d_head"],
-    v: Float[Tensor, "rows position heads d_head"],
-    positions: Int[Tensor, "rows read"],
-) -> Float[Tensor, "rows read heads d_head"]:
-    """Causal attention of queries that stand at `positions`."""
-    frequencies = decoder.weights.rotary_frequencies
-    if frequencies is not None:
-        q, k = rotate(q, frequencies, positions), rotate(k, frequencies)
-    seen = torch.arange(k.shape[1], device=k.device) <= positions[:, None, :, None]  # [rows, 1, read, position]
-    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-    z = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=decoder.config.attention_scale)
-    return z.transpose(1, 2)
+    rows, columns = by_prompt(positions)
+    return x[..., rows, columns, :]
 
 
 def resume_to(
@@ -57,26 +40,20 @@ def resume_to(
         positions: where the final stream is wanted; the last layer is computed there alone.
     """
     count(forward=x.shape[0])
-    last, config = decoder.config.n_layers - 1, decoder.config
+    last = decoder.config.n_layers - 1
     for index in range(layer, last):
-        mid = x + decoder.attention(index, x)
-        if config.has_mlp:
-            mid = mid + decoder.mlp(index, x if config.parallel else mid)
-        x = mid
+        x = decoder.after_heads(index, x, decoder.attention(index, x))
     at_read = take(x, positions)
     if layer > last:
         return at_read
-    mid = at_read + _attention_at(decoder, last, x, positions)
-    if config.has_mlp:
-        mid = mid + decoder.mlp(last, at_read if config.parallel else mid)
-    return mid
+    return decoder.after_heads(last, at_read, _attention_at(decoder, last, x, positions))
 
 
 def _attention_at(decoder: Decoder, layer: int, x: Tensor, positions: Tensor) -> Float[Tensor, "rows read d_model"]:
     unit = apply_gain(decoder.norm(x).unit, decoder.weights.layers[layer].attention_norm)
     q = decoder.project_part(layer, 0, take(unit, positions))
     k, v = (decoder.project_part(layer, part, unit) for part in (1, 2))
-    return decoder.write_heads(layer, attend_at(decoder, q, k, v, positions))
+    return decoder.write_heads(layer, decoder.attend(q, k, v, positions))
 
 
 def measure_each(

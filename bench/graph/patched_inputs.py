@@ -1,6 +1,6 @@
 """What every destination reads under any set of patched edges, while nothing before it has moved.
 
-__all__ = ["Masks", "Sites", "Span", "bits"]
+__all__ = ["Masks", "PatchedInputs", "Sites", "bits"]
 
 A set of patched edges is held as one integer per destination, whose bits are the sources that are patched there.
 A *site* is a place at which destinations read the same stream: a layer's attention, its MLP, the logits.
@@ -58,7 +58,7 @@ class Sites:
         return (*sites, self.logits)
 
 
-class Span:
+class PatchedInputs:
     """The clean run and what ablation changes of it, at all positions or at those that the metric reads.
 
     Args:
