@@ -10,15 +10,13 @@ from mechboard.graph.circuit_means import CircuitMeans
 from mechboard.graph.pruning import HeadOrder
 from mechboard.protocols import Unsupported
 
-_METRICS = ("task", "kl")
+from ._parameters import one_of
 
 
 def check_order(metric: str, order: str) -> None:
     """Raises ValueError: there is no such metric, or no such order of heads."""
-    if metric not in _METRICS:
-        raise ValueError(f"metric={metric} was given; valid: {', '.join(_METRICS)}.")
-    if order not in get_args(HeadOrder):
-        raise ValueError(f"order={order} was given; valid: {', '.join(get_args(HeadOrder))}.")
+    one_of("metric", metric, ("task", "kl"))
+    one_of("order", order, get_args(HeadOrder))
 
 
 def check_range(count: int, lowest: float, highest: float, *, prefix: str = "") -> None:

@@ -35,7 +35,7 @@ from torch import Generator
 
 from mechboard.graph.circuit_means import CircuitMeans
 from mechboard.graph.pruning import prune, visiting_order
-from mechboard.protocols import CircuitProblem, Circuits, EdgeScores, method
+from mechboard.protocols import CircuitProblem, Circuits, EdgeScores, method, progress
 
 from ._thresholds import check_order, check_range, log_spaced, whole_behaviour
 
@@ -73,6 +73,6 @@ def acdc(problem: CircuitProblem, generator: Generator, parameters: Parameters) 
     thresholds = log_spaced(parameters.highest, parameters.lowest, parameters.thresholds)
     unit = whole_behaviour(means)
     order = visiting_order(problem.graph, parameters.order)
-    kept = prune(means, [t * unit for t in thresholds], order)
+    kept = prune(means, [t * unit for t in thresholds], order, told=lambda n, of: progress(n, of, "decisions"))
     scores = (kept * torch.tensor(thresholds)[:, None]).amax(0)
     return EdgeScores(scores, Circuits(kept=kept, settings={"threshold": thresholds}))

@@ -27,7 +27,7 @@ from torch import Generator
 
 from mechboard.graph.circuit_means import CircuitMeans
 from mechboard.graph.pruning import prune, visiting_order
-from mechboard.protocols import CircuitProblem, Circuits, EdgeScores, method
+from mechboard.protocols import CircuitProblem, Circuits, EdgeScores, method, progress
 
 from ._thresholds import check_order, check_range, log_spaced, whole_behaviour
 from .eap import eap
@@ -71,7 +71,14 @@ def eap_acdc(problem: CircuitProblem, generator: Generator, parameters: Paramete
     shares = log_spaced(parameters.eap_highest, parameters.eap_lowest, parameters.eap_thresholds)
     thresholds = log_spaced(parameters.highest, parameters.lowest, parameters.thresholds)
     in_units = [t * unit for t in thresholds]
-    kept = torch.cat([prune(means, in_units, order, start=strength >= share * strength.max()) for share in shares])
+    found = []
+    for number, share in enumerate(shares):
+
+        def told(n: int, of: int, number: int = number) -> None:
+            progress(number * of + n, len(shares) * of, "decisions")
+
+        found.append(prune(means, in_units, order, start=strength >= share * strength.max(), told=told))
+    kept = torch.cat(found)
     settings = {
         "eap threshold": tuple(share for share in shares for _ in thresholds),
         "acdc threshold": thresholds * len(shares),

@@ -234,16 +234,16 @@ class CircuitRuns:
             for part, number in enumerate(inputs):
                 wide, place = wide_head or part > 0, part * heads + head
                 if number and self._projected.get((place, number, wide)) is None:
-                    places = missing[wide].setdefault(place, [])
-                    if number not in places:
-                        places.append(number)
-        for wide, places in missing.items():
-            if not places:
+                    here = missing[wide].setdefault(place, [])
+                    if number not in here:
+                        here.append(number)
+        for wide, by_place in missing.items():
+            if not by_place:
                 continue
-            rows = {number: row for row, number in enumerate(dict.fromkeys(n for ns in places.values() for n in ns))}
+            rows = {number: row for row, number in enumerate(dict.fromkeys(n for ns in by_place.values() for n in ns))}
             x = torch.stack([self._input(number, wide) for number in rows])
             unit = apply_gain(self._decoder.norm(x).unit, weights.attention_norm)
-            for place, numbers in places.items():
+            for place, numbers in by_place.items():
                 part, head = divmod(place, heads)
                 row = head if part == 0 else head // group
                 matrix = (weights.q, weights.k, weights.v)[part][row]
@@ -269,10 +269,8 @@ class CircuitRuns:
                 else:
                     rows.append(clean[part][head] if spread else take(clean[part][head], positions))
             qkv.append(torch.cat(rows)[:, :, None])  # [nodes x batch, position, 1, d_head]
-        if wide:
-            z = decoder.attend(*qkv)
-        else:
-            z = decoder.attend(*qkv, positions.repeat(len(some), 1))
+        at = None if wide else positions.repeat(len(some), 1)
+        z = decoder.attend(qkv[0], qkv[1], qkv[2], at)
         heads = [each.head for each in some]
         z = z.reshape(len(some), len(positions), -1, decoder.config.d_head)
         z = z - (clean_z if wide else read_z)[heads]

@@ -260,7 +260,7 @@ class _CleanRun:
                 mine = clean[:, :, head]
                 y = (self._here(mine) if part == 0 else mine).expand(len(change), *[-1] * 3)
             qkv.append(y.flatten(0, 1)[:, :, None])  # [edges x batch, position, 1, d_head]
-        z = decoder.attend(*qkv, self.read.repeat(len(change), 1) if self._last else None)
+        z = decoder.attend(qkv[0], qkv[1], qkv[2], self.read.repeat(len(change), 1) if self._last else None)
         moved: Tensor = (z[:, :, 0].view(len(change), len(stream), -1, z.shape[-1]) - self._z[head]) @ weights.o[head]
         return moved
 

@@ -208,7 +208,7 @@ def prune(
     order: Int[Tensor, " edges"],
     *,
     start: Bool[Tensor, " edges"] | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    told: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bool[Tensor, "thresholds edges"]:
     """Edges that greedy pruning keeps at each threshold. Cost: at most one forward for each edge and distinct circuit.
 
@@ -217,7 +217,7 @@ def prune(
         thresholds: an edge stays if the metric drops by this much or more without it; in units of the metric.
         order: in which edges are visited; none may come before an edge that it could move the destination of.
         start: edges of the circuit that is pruned, all unless given.
-        progress: told how many decisions, edges x thresholds, are made, and of how many.
+        told: called with how many decisions are made, and of how many: edges x thresholds.
 
     Raises:
         UsageError: a threshold is not above zero, or the order is not one of all edges from the logits back.
@@ -238,7 +238,7 @@ def prune(
             search.skip(branch)
         finished += [branch for branch in waiting if not search.unfinished(branch)]
         waiting = [branch for branch in waiting if search.unfinished(branch)]
-        progress(
+        told(
             sum(len(branch.thresholds) * branch.decided for branch in (*waiting, *finished)),
             len(thresholds) * graph.n_edges,
         )

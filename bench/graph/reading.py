@@ -61,5 +61,5 @@ def measure_each(
 ) -> Float[Tensor, "runs prompts"]:
     """The metric of each run on each prompt, from final residual streams at the positions that it reads."""
     per_run = finals[0, ..., 0].numel() * decoder.config.d_vocab_out
-    parts = finals.split(max(1, _LOGITS_AT_ONCE // per_run))
+    parts = torch.split(finals, max(1, _LOGITS_AT_ONCE // per_run))
     return torch.stack([metric(logits, pairs) for part in parts for logits in decoder.unembed(part)])
