@@ -5,23 +5,28 @@ import torch
 from mechboard.graph import metric_values, run_patched
 
 
-def mean_metric(problem, kept):
+def runs_of(problem):
+    return [(pairs, problem.model.embed(pairs.clean), problem.ablation.outputs(pairs)) for pairs in problem.batches()]
+
+
+def mean_metric(problem, kept, runs=None):
     model, graph = problem.model, problem.graph
+    patched = graph.to_qkv(graph.dense(~kept))
     total = 0.0
-    for pairs in problem.batches():
-        ablated = problem.ablation.outputs(pairs)
-        final = run_patched(model, model.embed(pairs.clean), ablated, graph.to_qkv(graph.dense(~kept)))
+    for pairs, clean, ablated in runs or runs_of(problem):
+        final = run_patched(model, clean, ablated, patched)
         total += float(metric_values(model, final, problem.metric, pairs).double().sum())
     return total / len(problem.pairs)
 
 
 def pruned(problem, threshold, order, start=None):
+    runs = runs_of(problem)
     kept = torch.ones(problem.graph.n_edges, dtype=torch.bool) if start is None else start.clone()
-    current = mean_metric(problem, kept)
+    current = mean_metric(problem, kept, runs)
     for edge in order.tolist():
         if kept[edge]:
             kept[edge] = False
-            without = mean_metric(problem, kept)
+            without = mean_metric(problem, kept, runs)
             if current - without < threshold:
                 current = without
             else:

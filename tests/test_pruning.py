@@ -13,11 +13,11 @@ from mechboard.graph.circuit_means import CircuitMeans
 from mechboard.graph.pruning import prune, visiting_order
 from mechboard.metrics.answers import logit_difference
 
-THRESHOLDS = [0.3, 0.05, 0.01, 0.001]
+THRESHOLDS = [0.05, 0.005]
 
 
 def small(family="gpt2", *, metric="task", level="qkv", **changed):
-    problem = random_problem(family, **{"batch_size": 3, "n_layers": 2} | changed).measured_by(metric)
+    problem = random_problem(family, **{"n_layers": 2} | changed).measured_by(metric)
     return replace(problem, graph=Graph.of(problem.model.config, level))
 
 
@@ -33,18 +33,25 @@ def assert_same(problem, thresholds, order, **more):
     found = prune(CircuitMeans(problem), thresholds, order, **more)
     for threshold, kept in zip(thresholds, found, strict=True):
         assert torch.equal(kept, pruned(problem, threshold, order, **more)), threshold
-    assert len(set(found.sum(1).tolist())) > 1
+    assert 0 < found.sum() < found.numel()
     return found
 
 
-@pytest.mark.parametrize("heads", ["descending", "ascending"])
-@pytest.mark.parametrize("metric", ["task", "kl"])
+@pytest.mark.parametrize(("metric", "heads"), [("task", "descending"), ("kl", "ascending")])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_kept_edges_are_those_of_one_edge_and_one_threshold_at_a_time(family, metric, heads):
     problem = small(family, metric=metric)
     assert_same(problem, THRESHOLDS, visiting_order(problem.graph, heads))
 
 
+@pytest.mark.parametrize("metric", ["task", "kl"])
+def test_batches_of_prompts_decide_by_the_mean_of_all(metric):
+    problem = small("attention-only", metric=metric, batch_size=2)
+    order = visiting_order(problem.graph, "ascending" if metric == "task" else "descending")
+    assert_same(problem, THRESHOLDS, order)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["task", "kl"])
 def test_kept_edges_on_the_miniature_are_those_of_the_definition(metric):
     from mechboard.plugins.registry import Registry
@@ -55,13 +62,13 @@ def test_kept_edges_on_the_miniature_are_those_of_the_definition(metric):
     assert_same(problem, [0.05 * whole, 0.005 * whole], visiting_order(problem.graph, "descending"))
 
 
-@pytest.mark.parametrize("ablation", ["mean", "mean-global", "zero"])
+@pytest.mark.parametrize("ablation", ["mean", "zero"])
 def test_other_ablations_are_pruned_by_the_definition_too(ablation):
-    problem = small("llama", ablation=ablation)
+    problem = small("attention-only", ablation=ablation)
     assert_same(problem, THRESHOLDS, visiting_order(problem.graph, "descending"))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "neox", "llama"])
+@pytest.mark.parametrize("family", ["neox", "llama"])
 def test_a_graph_of_heads_is_pruned_by_the_definition_too(family):
     problem = small(family, level="head")
     assert_same(problem, THRESHOLDS, visiting_order(problem.graph, "descending"))
@@ -83,7 +90,7 @@ def test_a_bound_on_memory_changes_no_circuit(max_bytes):
 
 def test_a_sweep_finds_the_circuits_of_single_runs_with_fewer_runs_of_the_model():
     problem = small("attention-only", metric="kl")
-    order, thresholds = visiting_order(problem.graph, "descending"), [10 ** (-i / 5) for i in range(20)]
+    order, thresholds = visiting_order(problem.graph, "descending"), [10 ** (-i / 3) for i in range(10)]
     with counting() as together:
         swept = prune(CircuitMeans(problem), thresholds, order)
     with counting() as alone:
