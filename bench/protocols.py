@@ -6,16 +6,19 @@ A *task* is an object of a dataclass that derives from `Task`. Both are register
 """
 
 from .contract.method import Method, NoParameters, method
+from .contract.scores import Quoted
 from .contract.task import Instance, Suite, Task
 from .errors import Unsupported
-from .graph.problem import CircuitProblem, EdgeScores, Truth
+from .graph.problem import CircuitProblem, Circuits, EdgeScores, Truth
 
 __all__ = [
     "CircuitProblem",
+    "Circuits",
     "EdgeScores",
     "Instance",
     "Method",
     "NoParameters",
+    "Quoted",
     "Suite",
     "Task",
     "Truth",

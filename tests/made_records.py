@@ -4,7 +4,7 @@ from mechboard.contract.kind import Kind
 from mechboard.contract.measures import Definition, Definitions
 from mechboard.contract.scores import Curve, Exhibit, Fact, Measure, TruthInfo
 from mechboard.contract.task import Suite
-from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
+from mechboard.kinds.circuit_exhibits import Circuit, FoundEdge, GraphInfo
 from mechboard.records import Cell, CostRecord, ErrorRecord, MethodInfo, Provenance, Record, TaskInfo
 
 AUC = {"direction": "higher", "chance": 0.5, "oracle": 1.0}

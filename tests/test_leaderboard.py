@@ -15,7 +15,7 @@ from mechboard.contract.task import Suite
 from mechboard.drawing.circuit import circuit_svg
 from mechboard.drawing.curves import curves_figure
 from mechboard.errors import SelectionError
-from mechboard.kinds.circuit import Circuit, FoundEdge, GraphInfo
+from mechboard.kinds.circuit_exhibits import Circuit, FoundEdge, GraphInfo
 from mechboard.leaderboard.downloads import plain
 from mechboard.leaderboard.site import build_site
 from mechboard.leaderboard.words import page_name, titled
@@ -334,7 +334,7 @@ def test_downloads_hold_every_number(site, records):
     rows = list(csv.DictReader((site / "leaderboard.csv").open()))
     assert len(rows) == sum(len(r.measures) or 1 for r in records)
     whole = json.loads((site / "leaderboard.json").read_text())
-    assert whole["schema_version"] == 2
+    assert whole["schema_version"] == 3
     assert len(whole["records"]) == len(records)
     first = next(r for r in records if r.cell.label == "drawn" and r.cell.task == "ioi")
     assert whole["records"][0]["measures"] == json.loads(first.model_dump_json())["measures"]

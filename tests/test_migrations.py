@@ -1,4 +1,4 @@
-"""Records of the first schema version are read as today's, with every number that they hold."""
+"""Records of earlier schema versions are read as today's, with every number that they hold."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def old(request):
 
 def test_a_record_of_version_1_keeps_its_cell_measures_cost_and_identities(old):
     new = json.loads(parse(json.dumps(old), "x").model_dump_json())
-    assert new["schema_version"] == 2
+    assert new["schema_version"] == 3
     for name in ("status", "solution_id", "scorer_id", "evaluation_id", "headline", "measures", "cost", "provenance"):
         assert new[name] == old[name], name
     assert {name: new["cell"][name] for name in old["cell"]} == old["cell"]
@@ -46,3 +46,11 @@ def test_a_record_of_version_1_that_was_no_cell_is_read_and_one_that_is_cut_off_
     assert parse(json.dumps(failed), "x").exhibits == {}
     with pytest.raises(RecordError, match="'somewhere' is no valid record: what version 1 always had is missing"):
         parse(json.dumps({name: old[name] for name in ("schema_version", "cell")}), "somewhere")
+
+
+def test_a_record_of_version_2_is_the_same_without_a_twin_or_quoted_figures():
+    old = json.loads((Path(__file__).parent / "data" / "records-v2" / "eap.json").read_text())
+    assert old["schema_version"] == 2
+    new = json.loads(parse(json.dumps(old), "x").model_dump_json())
+    assert (new["task"].pop("twin"), new["task"].pop("quoted")) == ("", [])
+    assert new | {"schema_version": 2} == old

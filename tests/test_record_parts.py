@@ -8,7 +8,7 @@ from mechboard.errors import RecordError
 from mechboard.records import Record, parse
 
 SHORT = {
-    "schema_version": 2,
+    "schema_version": 3,
     "cell": {"method": "m", "label": "m[a=1]", "slug": "m+a=1", "parameters": {"a": 1}, "parameters_passed": {"a": 1},
              "task": "t", "task_version": 2, "data_seed": 3, "seed": 4},
     "status": "failed", "error": {"type": "T", "message": "m", "traceback": "t"},
@@ -27,7 +27,7 @@ def parsed(**changed):
 def test_a_record_that_states_only_what_it_must_has_nothing_else():
     record = parsed()
     assert record.cell.name == "m[a=1] x t@v2 data-3 seed-4"
-    assert record.schema_version == 2
+    assert record.schema_version == 3
     assert (record.headline, record.headline_measure, record.cost, record.cell.adapter) == (None,) * 4
     assert (record.measures, record.curves, record.exhibits, record.notes) == ({}, {}, {}, ())
     assert (record.task.description, record.task.citation, record.task.level) == ("", {}, None)
@@ -56,8 +56,8 @@ def test_a_record_never_changes_after_it_was_made():
     ("text", "said"),
     [
         ("{", r"'here.json' is not valid JSON \(.*; delete it or restore it"),
-        ("[1]", "'here.json' has schema_version None; valid: 1 to 2"),
-        (json.dumps(SHORT | {"schema_version": 3}), "schema_version 3; valid: 1 to 2"),
+        ("[1]", "'here.json' has schema_version None; valid: 1 to 3"),
+        (json.dumps(SHORT | {"schema_version": 4}), "schema_version 4; valid: 1 to 3"),
         (json.dumps(SHORT | {"status": "fine"}), "'here.json' is no valid record: status: Input should be 'done'"),
         (json.dumps(SHORT | {"extra": 1}), "extra: Extra inputs are not permitted"),
         (json.dumps(SHORT | {"cell": SHORT["cell"] | {"seed": "x"}}), "no valid record: cell.seed: "),

@@ -83,7 +83,7 @@ LIES = [
     (("task", "family"), None, "task.family"),
     (("cell", "adapter"), "cut", "are not those"),
     (("task", "ranked"), "yes", "task.ranked"),
-    (("schema_version",), True, "schema_version True; valid: 1 to 2"),
+    (("schema_version",), True, "schema_version True; valid: 1 to 3"),
     (("extra",), 1, "extra"),
 ]
 

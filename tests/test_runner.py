@@ -255,7 +255,7 @@ def test_an_unreadable_record_is_set_aside_unchanged_and_the_cell_runs(tmp_path,
 def test_an_unreadable_record_says_what_it_is(tmp_path):
     path = tmp_path / "r.json"
     path.write_text('{"schema_version": 7}')
-    with pytest.raises(RecordError, match="schema_version 7; valid: 1 to 2"):
+    with pytest.raises(RecordError, match="schema_version 7; valid: 1 to 3"):
         read_record(path)
 
 

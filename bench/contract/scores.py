@@ -153,3 +153,17 @@ class Fact(Part):
 
     name: str
     text: str
+
+
+class Quoted(Part):
+    """A published number that stands beside a task's own and is never ranked.
+
+    `measure` is the task's measure that it should be held against, `convention` how the number was made where that
+    differs, `source` paper and place.
+    """
+
+    method: str
+    measure: str
+    value: float
+    convention: str
+    source: str

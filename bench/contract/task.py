@@ -18,6 +18,7 @@ from .method import NAME
 
 if TYPE_CHECKING:
     from ..assets import Asset
+    from .scores import Quoted
 
 TIERS = ("embedded", "paper")
 
@@ -57,6 +58,8 @@ class Task(ABC):
         oracles: methods by which its truth was measured; they are references on it.
         chance: what random solutions score, for measures whose chance is the task's own: `cmd`, as `benchmarks/chance.py`
             measures it.
+        twin: the task that asks the same of another model, such as the embedded one of a paper's task.
+        quoted: published numbers that it is held against.
         citation: BibTeX fields.
 
     Raises:
@@ -74,6 +77,8 @@ class Task(ABC):
     assets: tuple[Asset, ...] = ()
     oracles: tuple[str, ...] = ()
     chance: Mapping[str, float] = field(default_factory=dict, hash=False)
+    twin: str = ""
+    quoted: tuple[Quoted, ...] = ()
     citation: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +134,8 @@ def _valid(task: Task) -> list[tuple[str, bool, str]]:
         ("assets", isinstance(task.assets, tuple), "a tuple of mechboard.assets.Asset"),
         ("oracles", isinstance(task.oracles, tuple) and all(map(named, task.oracles)), "a tuple of names of methods"),
         ("chance", numbers(task.chance), "a mapping from names of measures to finite numbers"),
+        ("twin", task.twin == "" or (named(task.twin) and task.twin != task.name), "the name of another task"),
+        ("quoted", isinstance(task.quoted, tuple), "a tuple of mechboard.protocols.Quoted"),
         ("citation", texts(task.citation), "a mapping from BibTeX fields to text"),
     ]
 

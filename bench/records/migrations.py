@@ -2,13 +2,14 @@
 
 Version 1 knew one kind. What it said about graphs and circuits stood in fields of its own; now it is facts and an
 exhibit. It knew no families, so each task is its own, and no chance of a task's own.
+Version 2 knew no twins and no quoted figures.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..kinds.circuit import GraphInfo, graph_in_words
+from ..kinds.circuit_exhibits import GraphInfo, graph_in_words
 
 
 def migrated(data: dict[str, Any]) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def migrated(data: dict[str, Any]) -> dict[str, Any]:
         ValueError: a field that version 1 always had is missing.
     """
     if data.get("schema_version") != 1:
-        return data
+        return data | {"schema_version": 3}
     try:
         return _from_1(data)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -31,7 +32,7 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     new = {name: value for name, value in data.items() if name not in ("adapter", "circuit")}
     task = dict(data["task"])
     graph = task.pop("graph", None)
-    new["schema_version"] = 2
+    new["schema_version"] = 3
     new["task"] = task | {"family": data["cell"]["task"], "truths": _truths(task, graph)}
     new["curves"] = {name: curve | _about_curve(name) for name, curve in data.get("curves", {}).items()}
     if graph is not None:

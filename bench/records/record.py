@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from ..contract.scores import Curve, Exhibit, Exhibits, Fact, Measure, Part, TruthInfo
+from ..contract.scores import Curve, Exhibit, Exhibits, Fact, Measure, Part, Quoted, TruthInfo
 from ..errors import RecordError, SelectionError
 from ..kinds import kind, kinds
 from ..reference import Reference
 from .migrations import migrated
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["done", "failed", "timeout", "crashed", "invalid", "interrupted", "unsupported"]
 
 
@@ -108,6 +108,8 @@ class TaskInfo(Part):
     citation: dict[str, str] = Field(default_factory=dict)
     facts: Annotated[tuple[Fact, ...], Field(strict=False)] = ()
     truths: Annotated[tuple[TruthInfo, ...], Field(strict=False)] = ()
+    twin: str = ""
+    quoted: Annotated[tuple[Quoted, ...], Field(strict=False)] = ()
 
 
 class CostRecord(Part):
@@ -176,7 +178,7 @@ def _exhibit(value: Any, types: Mapping[str, type[Exhibit]]) -> Any:
 class Record(Part):
     """The record of one cell."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     cell: Cell
     status: Status
     solution_id: str

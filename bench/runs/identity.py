@@ -32,9 +32,12 @@ from .interactive import in_session, named_by
 
 FORMULA = 3
 
-_DESCRIBING = frozenset(
-    {"summary", "description", "citation", "kind", "tier", "family", "level", "ranked", "oracles", "assets", "chance"}
-)
+# fmt: off
+_DESCRIBING = frozenset({
+    "summary", "description", "citation", "kind", "tier", "family", "level", "ranked", "oracles", "assets", "chance",
+    "twin", "quoted",
+})
+# fmt: on
 _IN_WORDS = frozenset({"source"})  # what a truth says of itself
 
 

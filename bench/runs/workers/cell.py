@@ -213,6 +213,8 @@ def task_info(task: Task, instance: Instance[Any] | None = None) -> TaskInfo:
         citation=dict(task.citation),
         facts=() if instance is None else asked.facts(instance),
         truths=() if instance is None else asked.truths(instance),
+        twin=task.twin,
+        quoted=task.quoted,
     )
 
 
