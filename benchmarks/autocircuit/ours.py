@@ -76,32 +76,39 @@ class _Part(Graph):
 def run_edges(problem: CircuitProblem, job: dict[str, Any]) -> dict[str, Any]:
     """Effects of edges by KL. Of all of them, or, in a sample, seconds of each part beside those of the logits' inputs."""
     by_kl = problem.measured_by("kl")
-    wanted = problem.graph.edge_mask(job["effects"])
 
-    def effects(part: CircuitProblem) -> torch.Tensor:
-        return torch.cat(list(edge_drops(part))).mean(0)
+    def effects(graph: Graph) -> dict[str, Any]:
+        timing = timed(lambda: torch.cat(list(edge_drops(replace(by_kl, graph=graph)))).mean(0), 1)
+        return timing | {"value": dict(zip(graph.edges, timing["value"].tolist(), strict=True))}
 
     if not job["parts"]:
-        timing = timed(lambda: effects(by_kl), 1)
-        return timing | {"value": dict(zip(job["effects"], timing["value"][wanted].tolist(), strict=True))}
+        timing = effects(problem.graph)
+        return timing | {"value": {name: timing["value"][name] for name in job["effects"]}}
+    logits = effects(_Part(problem.graph, None, "", 0))
+    value = {name: effect for name, effect in logits["value"].items() if name.endswith("->logits")}
     parts = []
-    logits = timed(lambda: effects(replace(by_kl, graph=_Part(problem.graph, None, "", 0))), 1)
-    value = logits["value"]
     for part in job["parts"]:
-        graph = _Part(problem.graph, part["layer"], part["kind"], part["columns"])
-        timing = timed(lambda graph=graph: effects(replace(by_kl, graph=graph)), 1)  # type: ignore[misc]
-        value = torch.maximum(value, timing.pop("value"))
+        timing = effects(_Part(problem.graph, part["layer"], part["kind"], part["columns"]))
+        value |= {name: timing["value"][name] for name in part["edges"]}
         parts.append({key: timing[key] - logits[key] for key in ("user", "system")})
     return {
         "user": logits["user"],
         "system": logits["system"],
         "parts": parts,
-        "value": dict(zip(job["effects"], value[wanted].tolist(), strict=True)),
+        "value": {name: value[name] for name in job["effects"]},
     }
 
 
 def run_acdc(problem: CircuitProblem, job: dict[str, Any]) -> dict[str, Any]:
-    raise NotImplementedError
+    from mechboard.graph.circuit_means import CircuitMeans
+    from mechboard.graph.pruning import prune, visiting_order
+
+    by_kl = problem.measured_by("kl")
+    order = visiting_order(problem.graph, "descending")
+    timing = timed(lambda: prune(CircuitMeans(by_kl), [job["tau"]], order)[0], 1)
+    edges = problem.graph.edges
+    kept = [edges[i] for i in timing["value"].nonzero().squeeze(1).tolist()]
+    return timing | {"value": {"kept": kept, "order": [edges[i] for i in order.tolist()]}}
 
 
 if __name__ == "__main__":
