@@ -7,7 +7,8 @@ from .decoder import Decoder
 from .graph import Graph
 from .metric_head import metric_gradient, metric_values
 from .pairs import Metric, PromptPairs
-from .patching import patch_each_edge, run_patched
+from .patched_run import run_patched
+from .patching import patch_each_edge
 from .trace import input_gradients, record_outputs, record_tape
 
 __all__ = [
