@@ -19,13 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from mechboard.graph import metric_values, patch_each_edge
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+from mechboard.graph import Graph, metric_values, patch_each_edge
+from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method, progress
 
 
 def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]]:
     """Drop of each prompt's metric when each edge alone is patched, one batch of prompts after the other."""
     model, graph = problem.model, problem.graph
+    cost = _cost(graph)
+    done, work = 0, 0.0  # edges and what they cost, once for each prompt
+    everything = float((graph.valid * cost).sum()) * problem.n_prompts
     for pairs in problem.batches():
         clean = model.embed(pairs.clean)
         ablated = problem.ablation.outputs(pairs)
@@ -34,7 +37,20 @@ def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]
         for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
             for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
                 drops[:, source, destination] = unpatched - metric_values(model, final, problem.metric, pairs)
+            done += len(pairs) * len(finals)
+            work += len(pairs) * len(finals) * float(cost[destination])
+            progress(done // problem.n_prompts, graph.n_edges, "edges", share=min(1.0, work / everything))
         yield drops[:, graph.edge_sources, graph.edge_destinations]
+
+
+def _cost(graph: Graph) -> Float[Tensor, " destinations"]:
+    """What an edge costs by its destination: the layers that run again, and the metric."""
+    cost = torch.ones(graph.n_destinations)
+    for layer in range(graph.n_layers):
+        cost[graph.attention_destinations(layer)] += graph.n_layers - layer
+        if graph.has_mlp:
+            cost[graph.mlp_destination(layer)] += graph.n_layers - layer
+    return cost
 
 
 @method(

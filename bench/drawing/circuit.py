@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ..kinds.circuit import Circuit, FoundEdge, GraphInfo
+from ..kinds.circuit_exhibits import Circuit, FoundEdge, GraphInfo
 
 _STEP_X, _STEP_Y, _NODE_W, _NODE_H, _MARGIN = 66, 58, 50, 20, 24
 _ALL_NODES_UP_TO = 64

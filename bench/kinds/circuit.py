@@ -6,103 +6,34 @@ Scored by how well |score| finds the known edges (AUC, average precision), how w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-
-from pydantic import Field
+from math import isfinite
+from typing import TYPE_CHECKING
 
 from ..contract.kind import Kind
-from ..contract.scores import Evaluation, Exhibit, Fact, Part, TruthInfo
-from ..errors import InvalidSolution, Unsupported
+from ..contract.scores import Evaluation, Fact, TruthInfo
+from ..errors import InvalidSolution, PluginError, Unsupported
 from ..metrics.measures import DEFINITIONS
+from .circuit_exhibits import (
+    Agreement,
+    Circuit,
+    Distribution,
+    GraphInfo,
+    Interpolation,
+    OperatingPoints,
+    exhibits_of,
+    graph_in_words,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..contract.task import Instance, Task
-    from ..graph import Graph
-    from ..graph.problem import CircuitProblem, EdgeScores
+    from ..graph.problem import CircuitProblem, Circuits, EdgeScores, Truth
 
-# Nobody's graph is larger, and a page draws every node.
-Nodes = Annotated[int, Field(ge=1, le=1000)]
-
-
-class GraphInfo(Part):
-    """The graph that scores refer to; `mechboard.graph.Graph` rebuilds the names of its edges from these."""
-
-    n_layers: Nodes
-    n_heads: Nodes
-    has_mlp: bool
-    parallel: bool
-    level: Literal["qkv", "head"]
-
-    def rebuild(self) -> Graph:
-        """The graph itself."""
-        from ..graph import Graph
-
-        return Graph(**self.model_dump())
-
-
-class FoundEdge(Part):
-    """An edge of the found or of the known circuit; `known` is None where no circuit is known."""
-
-    name: str
-    score: float | None
-    found: bool
-    known: bool | None
-
-    @property
-    def verdict(self) -> str:
-        """`hit`, `false`, `missed`, or `unknown` where no circuit is known."""
-        if self.known is None:
-            return "unknown"
-        return ("hit" if self.found else "missed") if self.known else "false"
-
-
-class Circuit(Exhibit):
-    """The strongest edges, as many as the known circuit has, and the known edges that are not among them."""
-
-    type: Literal["circuit"] = "circuit"
-    graph: GraphInfo
-    edges: Annotated[tuple[FoundEdge, ...], Field(strict=False)]
-
-    drawing: ClassVar[str] = "mechboard.drawing.circuit:circuit_figure"
-    exports: ClassVar[Mapping[str, str]] = {
-        "svg": "mechboard.drawing.circuit:circuit_svg",
-        "dot": "mechboard.drawing.circuit:circuit_dot",
-    }
-
-    def document(self) -> dict[str, Any]:
-        """The edges."""
-        edges = [{"edge": e.name, "score": e.score, "found": e.found, "known": e.known} for e in self.edges]
-        return {"edges": edges}
-
-    def lines(self) -> Iterator[str]:
-        """One line per edge: score, name, and whether it is of the known circuit."""
-        for edge in self.edges:
-            score = "no opinion" if edge.score is None else f"{edge.score:+.4g}"
-            yield f"{score:>11}  {edge.name:<24} {edge.verdict if edge.known is not None else ''}".rstrip()
-
-    def strongest(self, solution: EdgeScores, top: int) -> Circuit:
-        """The `top` strongest edges of all."""
-        from ..metrics.circuit import strongest_edges
-
-        graph = self.graph.rebuild()
-        if len(solution.scores) != graph.n_edges:
-            raise InvalidSolution(
-                f"There are {len(solution.scores)} scores for a graph of {graph.n_edges} edges; run the cell again "
-                "with --fresh."
-            )
-        known = {edge.name: edge.known for edge in self.edges}
-        # A circuit holds every known edge, so an edge that is not in it is not known, if any is.
-        default = False if any(verdict is not None for verdict in known.values()) else None
-        found = strongest_edges(graph, solution.scores, top)
-        edges = tuple(FoundEdge(name=n, score=s, found=True, known=known.get(n, default)) for n, s in found)
-        return Circuit(graph=self.graph, edges=edges)
-
-    def _repr_svg_(self) -> str:
-        return self.export("svg", "circuit")
+_SETTING = "setting: "
+_MOST_CIRCUITS = 1000
 
 
 class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
@@ -117,9 +48,26 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
     definitions = DEFINITIONS
     shown = ("auc", "average-precision", "correlation", "cmd")
     sees = frozenset({"truth"})
-    exhibits = (Circuit,)
+    exhibits = (Circuit, Distribution, Agreement, Interpolation, OperatingPoints)
     trials = "mechboard.conformance.circuit:TRIALS"
     task_trials = "mechboard.conformance.circuit_tasks:TRIALS"
+
+    def check_instance(self, instance: Instance[CircuitProblem]) -> None:
+        """See that truths are of the problem's graph.
+
+        Raises:
+            PluginError: one has more or fewer edges.
+        """
+        graph = instance.problem.graph
+        sizes = dict.fromkeys(("edges", "effects", "universe"), (graph.n_edges, "edges"))
+        for truth in instance.truths:
+            for part, (size, of) in (sizes | {"direct": (graph.n_destinations, "destinations")}).items():
+                held = getattr(truth, part)
+                if held is not None and tuple(held.shape) != (size,):
+                    raise PluginError(
+                        f"Truth {truth.name!r} holds {part} of shape {tuple(held.shape)} and its graph has {size:,} {of}; "
+                        "make it from names, `graph.edge_mask(names)`, of the graph of the same problem."
+                    )
 
     def check(self, solution: object, problem: CircuitProblem) -> EdgeScores:
         """The scores on the CPU in single precision.
@@ -147,17 +95,27 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
         scores = scores.float()
         if bool(scores.isinf().any()):
             raise InvalidSolution(f"The method returned scores beyond single precision; {wanted}.")
-        return EdgeScores(scores)
+        return EdgeScores(scores, _checked(solution.circuits, n_edges))
 
     def pack(self, solution: EdgeScores) -> dict[str, Tensor]:
-        """The scores."""
-        return {"scores": solution.scores}
+        """The scores, the circuits if there are any, and each of their settings."""
+        if solution.circuits is None:
+            return {"scores": solution.scores}
+        import torch
+
+        kept, settings = solution.circuits.kept, solution.circuits.settings
+        columns = {f"{_SETTING}{name}": torch.tensor(values, dtype=torch.float64) for name, values in settings.items()}
+        return {"scores": solution.scores, "circuits": kept, **columns}
 
     def unpack(self, tensors: Mapping[str, Tensor]) -> EdgeScores:
-        """The scores."""
-        from ..graph.problem import EdgeScores
+        """The scores and the circuits."""
+        from ..graph.problem import Circuits, EdgeScores
 
-        return EdgeScores(tensors["scores"])
+        if "circuits" not in tensors:
+            return EdgeScores(tensors["scores"])
+        columns = {name: column for name, column in tensors.items() if name.startswith(_SETTING)}
+        settings = {name.removeprefix(_SETTING): tuple(column.tolist()) for name, column in columns.items()}
+        return EdgeScores(tensors["scores"], Circuits(kept=tensors["circuits"], settings=settings))
 
     def reveal(self, instance: Instance[CircuitProblem], sees: frozenset[str]) -> CircuitProblem:
         """The problem, with the first truth for a method that sees it."""
@@ -169,46 +127,58 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
 
     def score(self, task: Task, instance: Instance[CircuitProblem], solution: EdgeScores) -> Evaluation:
         """Every measure; the headline is AUC against the first truth, else CMD."""
-        from ..metrics.circuit import evaluate_edges, found_circuit
+        from ..metrics.circuit import evaluate_edges
 
         problem, scores, truths = instance.problem, solution.scores, instance.truths
-        evaluation = evaluate_edges(problem, scores, instance.held_out, truths, chance=task.chance)
-        found = found_circuit(problem, scores, truths[0].edges if truths else None)
-        edges = tuple(FoundEdge(**edge._asdict()) for edge in found)
-        circuit = Circuit(graph=_info(problem.graph), edges=edges)
-        return evaluation.model_copy(update={"exhibits": {"circuit": circuit}})
+        evaluation = evaluate_edges(
+            problem, scores, instance.held_out, truths, circuits=solution.circuits, chance=task.chance
+        )
+        return evaluation.model_copy(update={"exhibits": exhibits_of(problem, solution, truths)})
 
     def facts(self, instance: Instance[CircuitProblem]) -> tuple[Fact, ...]:
         """The size of the graph."""
-        return (Fact(name="graph", text=graph_in_words(_info(instance.problem.graph), instance.problem.graph.n_edges)),)
+        return (
+            Fact(
+                name="graph", text=graph_in_words(GraphInfo.of(instance.problem.graph), instance.problem.graph.n_edges)
+            ),
+        )
 
     def truths(self, instance: Instance[CircuitProblem]) -> tuple[TruthInfo, ...]:
         """Sizes and sources of the known circuits."""
-        return tuple(
-            TruthInfo(name=t.name, n_true=int(t.edges.sum()), n_all=len(t.edges), source=t.source)
-            for t in instance.truths
-        )
+        from ..metrics.spoken import spoken_of
+
+        def info(truth: Truth) -> TruthInfo:
+            spoken = spoken_of(instance.problem.graph, truth.edges.float(), truth)
+            n_true, n_all = int(spoken.true.sum()), len(spoken.true)
+            return TruthInfo(name=truth.name, n_true=n_true, n_all=n_all, source=truth.source)
+
+        return tuple(info(truth) for truth in instance.truths)
 
 
-def _info(graph: Any) -> GraphInfo:
-    return GraphInfo(
-        n_layers=graph.n_layers,
-        n_heads=graph.n_heads,
-        has_mlp=graph.has_mlp,
-        parallel=graph.parallel,
-        level=graph.level,
-    )
+def _checked(circuits: object, n_edges: int) -> Circuits | None:
+    """Circuits as they are scored, on the CPU.
 
-
-def graph_in_words(graph: GraphInfo, n_edges: int) -> str:
-    """A graph for people.
-
-    >>> graph_in_words(GraphInfo(n_layers=3, n_heads=4, has_mlp=False, parallel=False, level="head"), 94)
-    '3 layers x 4 heads, attention only, 94 edges by head'
+    Raises:
+        InvalidSolution: they are of another type or shape, none or too many, or their settings are no finite numbers.
     """
-    mlp = "" if graph.has_mlp else ", attention only"
-    level = "query, key and value" if graph.level == "qkv" else "head"
-    return f"{graph.n_layers} layers x {graph.n_heads} heads{mlp}, {n_edges:,} edges by {level}"
+    import torch
+
+    from ..graph.problem import Circuits
+
+    if circuits is None:
+        return None
+    wanted = f"valid: mechboard.protocols.Circuits with kept edges [circuits, {n_edges}] as booleans"
+    if not isinstance(circuits, Circuits) or not isinstance(circuits.kept, torch.Tensor):
+        raise InvalidSolution(f"The method returned circuits as {type(circuits).__name__}; {wanted}.")
+    kept = circuits.kept.detach().cpu()
+    if kept.ndim != 2 or kept.shape[1] != n_edges or kept.dtype != torch.bool or not 1 <= len(kept) <= _MOST_CIRCUITS:
+        raise InvalidSolution(
+            f"The method returned {kept.dtype} circuits of shape {tuple(kept.shape)}; {wanted}, 1 to {_MOST_CIRCUITS} of them."
+        )
+    settings = {str(name): tuple(float(value) for value in values) for name, values in circuits.settings.items()}
+    if any(len(values) != len(kept) or not all(map(isfinite, values)) for values in settings.values()):
+        raise InvalidSolution(f"The settings of {len(kept)} circuits are not one finite number each; {wanted}.")
+    return Circuits(kept=kept, settings=settings)
 
 
 circuit = CircuitKind()

@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..contract.progress import progress
 from ..contract.scores import Curve, Evaluation, Measure
 from ..errors import PluginError
 from ..graph import Graph, PromptPairs, metric_values, run_patched
-from ..graph.problem import CircuitProblem, Truth
+from ..graph.problem import CircuitProblem, Circuits, Truth
 from .detection import detection
 from .faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
 from .measures import TASK_STATES_CHANCE, measure
@@ -32,13 +33,15 @@ def circuit_metrics(
     problem: CircuitProblem, pairs: PromptPairs, circuits: Sequence[Bool[Tensor, " edges"]]
 ) -> list[float]:
     """Mean metric over `pairs` of each circuit: its edges kept, all others ablated."""
-    sums = torch.zeros(len(circuits), dtype=torch.float64)
+    sums, done = torch.zeros(len(circuits), dtype=torch.float64), 0  # circuits, once for each prompt
     patched = [problem.graph.to_qkv(problem.graph.dense(~kept)) for kept in circuits]
     for batch in pairs.batches(problem.batch_size):
         clean, ablated = problem.model.embed(batch.clean), problem.ablation.outputs(batch)
         for index, edges in enumerate(patched):
             final = run_patched(problem.model, clean, ablated, edges)
             sums[index] += metric_values(problem.model, final, problem.metric, batch).double().sum().cpu()
+            done += len(batch)
+            progress(done // len(pairs), len(circuits), "circuits")
     return (sums / len(pairs)).tolist()
 
 
@@ -48,11 +51,12 @@ def evaluate_edges(
     pairs: PromptPairs,
     truths: Sequence[Truth],
     *,
+    circuits: Circuits | None = None,
     chance: Mapping[str, float] = MappingProxyType({}),
 ) -> Evaluation:
     """Every measure of one set of edge scores, in the order in which they are shown, the headline first.
 
-    The headline is AUC against the first truth, else CMD. `chance` states what random scores have on this task, for
+    The headline is AUC against the first truth, else CMD. `circuits` are those that the method keeps itself, if any. `chance` states what random scores have on this task, for
     measures whose chance is the task's.
 
     Raises:
@@ -67,7 +71,7 @@ def evaluate_edges(
     conventions: dict[str, Measure] = {}
     curves: dict[str, Curve] = {}
     for truth in truths:
-        found = detection(scores, truth)
+        found = detection(problem.graph, scores, truth, circuits)
         measures, conventions, curves = (
             measures | found.measures,
             conventions | found.conventions,
@@ -149,22 +153,23 @@ class Found(NamedTuple):
     known: bool | None
 
 
-def found_circuit(
-    problem: CircuitProblem, scores: Float[Tensor, " edges"], known: Bool[Tensor, " edges"] | None
-) -> list[Found]:
+def found_circuit(graph: Graph, scores: Float[Tensor, " edges"], truth: Truth | None) -> list[Found]:
     """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
 
-    An edge that scores zero or has no score is not found, however few others there are.
+    An edge that scores zero or has no score is not found, however few others there are; what a truth does not speak
+    about is neither known nor false.
     """
     ranked = ranking(scores, signed=False).tolist()
     order = [i for i in ranked if scores[i].abs() > 0]
-    size = min(int(known.sum()) if known is not None else _SHOWN_WITHOUT_TRUTH, len(order))
+    size = min(_SHOWN_WITHOUT_TRUTH if truth is None else int(truth.edges.sum()), len(order))
     found = set(order[:size])
-    missed = [] if known is None else [i for i in ranked if bool(known[i]) and i not in found]
-    return [
-        Found(problem.graph.edges[i], _opinion(scores[i]), i in found, None if known is None else bool(known[i]))
-        for i in [*order[:size], *missed]
-    ]
+    missed = [] if truth is None else [i for i in ranked if bool(truth.edges[i]) and i not in found]
+
+    def known(edge: int) -> bool | None:
+        silent = truth is None or (truth.universe is not None and not bool(truth.universe[edge]))
+        return None if silent or truth is None else bool(truth.edges[edge])
+
+    return [Found(graph.edges[i], _opinion(scores[i]), i in found, known(i)) for i in [*order[:size], *missed]]
 
 
 def strongest_edges(graph: Graph, scores: Float[Tensor, " edges"], top: int) -> list[tuple[str, float | None]]:

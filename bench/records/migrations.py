@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kinds.circuit import GraphInfo, graph_in_words
+from ..kinds.circuit_exhibits import GraphInfo, graph_in_words
 
 
 def migrated(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,147 @@
+"""Scores beside exact effects: how well a line through them fits, and what happens on the way where they differ most.
+
+    agreement:      effect = slope x score + rest over edges, R² = r², by least squares
+    interpolation:  drop of the metric when one edge carries (1 - t) clean + t ablated, t from 0 to 1;
+                    a first-order estimate is the straight line from 0 to its score
+
+An effect is the exact drop when the edge alone is ablated. Where a task has measured them, those are taken; else they
+are measured here on the discovery prompts: all of them on a small graph, on a large one those of the strongest edges.
+
+Source: Syed et al. 2023, figures 3 (R² .27 and slope .531 for EAP on docstring) and 4 and 9 (edges on which EAP is furthest off).
+Cost: three forwards, one forward per edge that is measured, and four for each of three edges that are interpolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from weakref import ref
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..graph import metric_values, patch_each_edge, record_outputs, run_patched
+from ..graph.problem import CircuitProblem, Truth
+from .correlation import correlation
+from .ranking import ranking
+
+_ALL_UP_TO = 3000
+_STRONGEST = 12
+_WORST = 3
+_SHARES = (0.2, 0.4, 0.6, 0.8)
+_SHOWN = 120
+
+
+class Effects(NamedTuple):
+    """Exact effects of some edges, and who measured them."""
+
+    edges: Int[Tensor, " measured"]
+    drops: Float[Tensor, " measured"]
+    measured: str
+
+
+class Fit(NamedTuple):
+    """Least squares of effects on scores; None where all scores are equal. `shown` are edges worth drawing."""
+
+    r2: float | None
+    slope: float | None
+    intercept: float | None
+    shown: list[int]
+
+
+class Path(NamedTuple):
+    """One edge: the drop at each share of the way to its ablated value."""
+
+    edge: int
+    shares: tuple[float, ...]
+    drops: tuple[float, ...]
+
+
+def effects_for(problem: CircuitProblem, scores: Float[Tensor, " edges"], truths: Sequence[Truth]) -> Effects:
+    """Exact effects with which scores can be compared: of all edges, or on a large graph of the strongest."""
+    everything = torch.arange(problem.graph.n_edges)
+    if truths and truths[0].effects is not None:
+        return Effects(everything, truths[0].effects.double(), "as the task measured them")
+    if problem.graph.n_edges <= _ALL_UP_TO:
+        return Effects(everything, _measured_once(problem), "on the discovery prompts")
+    strongest = ranking(scores, signed=False)[:_STRONGEST]
+    drops = torch.tensor([_drops(problem, int(edge), (1.0,))[0] for edge in strongest], dtype=torch.float64)
+    return Effects(strongest, drops, f"of the {_STRONGEST} strongest edges, on the discovery prompts")
+
+
+def fit(scores: Float[Tensor, " edges"], effects: Effects) -> Fit:
+    """How effects follow from scores; an edge without a score counts as zero.
+
+    >>> effects = Effects(torch.arange(3), torch.tensor([1.0, 0.0, -2.0]), "")
+    >>> fit(torch.tensor([2.0, 0.0, -4.0]), effects)
+    Fit(r2=1.0, slope=0.5, intercept=0.0, shown=[0, 1, 2])
+    """
+    given = scores.nan_to_num(0.0).double()[effects.edges]
+    r = correlation(given, effects.drops)
+    centred = given - given.mean()
+    slope = None if r is None else float(centred @ effects.drops / (centred @ centred))
+    intercept = None if slope is None else float(effects.drops.mean() - slope * given.mean())
+    return Fit(None if r is None else r * r, slope, intercept, _worth_drawing(given, effects))
+
+
+def _worth_drawing(given: Tensor, effects: Effects) -> list[int]:
+    """All edges if they are few; else the strongest by score and by effect, and a stride through the rest."""
+    n = len(given)
+    if n <= _SHOWN:
+        return sorted(effects.edges.tolist())
+    far = torch.cat([values.abs().argsort(descending=True)[: _SHOWN // 3] for values in (given, effects.drops)])
+    chosen = {*far.tolist(), *range(0, n, -(-3 * n // _SHOWN))}
+    return sorted(effects.edges[sorted(chosen)].tolist())
+
+
+def worst_paths(problem: CircuitProblem, scores: Float[Tensor, " edges"], effects: Effects) -> list[Path]:
+    """The edges whose score is furthest from their effect, on the way from clean to ablated."""
+    error = (scores.nan_to_num(0.0).double()[effects.edges] - effects.drops).abs()
+    worst = effects.edges[error.argsort(descending=True, stable=True)[:_WORST]].tolist()
+    shares = (*_SHARES, 1.0)
+    return [Path(edge, (0.0, *shares), (0.0, *_drops(problem, edge, shares))) for edge in worst]
+
+
+@torch.no_grad()
+def _drops(problem: CircuitProblem, edge: int, shares: Sequence[float]) -> list[float]:
+    """Mean drop of the metric over discovery prompts when an edge alone goes each share of the way to its ablated value."""
+    model, graph = problem.model, problem.graph
+    alone = torch.zeros(graph.n_edges, dtype=torch.bool)
+    alone[edge] = True
+    patched, row = graph.to_qkv(graph.dense(alone)), int(graph.edge_sources[edge])
+    totals = torch.zeros(len(shares), dtype=torch.float64)
+    for pairs in problem.batches():
+        clean, carried = model.embed(pairs.clean), problem.ablation.outputs(pairs)
+        ablated, own = carried[row].clone(), record_outputs(model, clean)[row]
+        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
+        for index, share in enumerate(shares):
+            carried[row] = own + share * (ablated - own)
+            final = run_patched(model, clean, carried, patched)
+            totals[index] += (unpatched - metric_values(model, final, problem.metric, pairs)).double().sum().cpu()
+    return (totals / len(problem.pairs)).tolist()
+
+
+_latest: list[tuple[ref[CircuitProblem], Tensor]] = []
+
+
+def _measured_once(problem: CircuitProblem) -> Float[Tensor, " edges"]:
+    """Exact effects of all edges; of a problem on which several methods are scored in a row they are measured once."""
+    if not _latest or _latest[0][0]() is not problem:
+        drops = torch.stack(list(_summed_drops(problem))).sum(0) / len(problem.pairs)
+        _latest[:] = [(ref(problem), drops)]
+    return _latest[0][1]
+
+
+@torch.no_grad()
+def _summed_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, " edges"]]:
+    model, graph = problem.model, problem.graph
+    for pairs in problem.batches():
+        clean = model.embed(pairs.clean)
+        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).double().sum().cpu()
+        drops = torch.zeros(graph.n_sources, graph.n_destinations, dtype=torch.float64)
+        for destination, sources, finals in patch_each_edge(model, clean, problem.ablation.outputs(pairs), graph=graph):
+            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
+                value = metric_values(model, final, problem.metric, pairs).double().sum().cpu()
+                drops[source, destination] = unpatched - value
+        yield graph.flat(drops)
