@@ -13,12 +13,12 @@ from workload import read
 from mechboard.graph import Ablation, Graph, PromptPairs
 from mechboard.graph.tl_weights import from_transformer_lens
 from mechboard.methods.activation_patching import edge_drops
-from mechboard.methods.eap import eap
+from mechboard.methods.eap import Parameters, eap
 from mechboard.metrics.answers import logit_difference
 from mechboard.metrics.circuit import circuit_metrics
 from mechboard.metrics.faithfulness import nested_circuits
 from mechboard.metrics.ranking import ranking
-from mechboard.protocols import CircuitProblem, NoParameters
+from mechboard.protocols import CircuitProblem
 
 
 def load(folder: Path) -> CircuitProblem:
@@ -43,7 +43,7 @@ def load(folder: Path) -> CircuitProblem:
 
 
 def run_eap(problem: CircuitProblem, job: dict[str, Any]) -> dict[str, Any]:
-    timing = timed(lambda: eap(problem, torch.Generator(), NoParameters()).scores, job["repeats"])
+    timing = timed(lambda: eap(problem, torch.Generator(), Parameters()).scores, job["repeats"])
     return timing | {"value": dict(zip(problem.graph.edges, timing["value"].tolist(), strict=True))}
 
 
