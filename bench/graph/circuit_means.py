@@ -12,8 +12,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from .circuit_runs import CircuitRuns
-from .problem import CircuitProblem
 from .patched_inputs import Masks
+from .problem import CircuitProblem
 
 _RUNS = 4
 """A batch's runs and what is kept beside them, in multiples of one run's node outputs."""

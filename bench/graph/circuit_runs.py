@@ -26,9 +26,9 @@ from .cost import count
 from .decoder import Decoder
 from .layers import apply_gain, by_prompt
 from .pairs import Metric, PromptPairs
+from .patched_inputs import Masks, PatchedInputs, Sites, bits
 from .reading import measure_each, take
 from .recent import Recent
-from .patched_inputs import Masks, PatchedInputs, Sites, bits
 from .trace import record_outputs
 
 __all__ = ["CircuitRuns"]
