@@ -1,12 +1,11 @@
-"""Exact patched runs: a forward pass in which chosen edges carry their ablated value.
+"""Every edge patched alone, recomputing only what lies behind it; `patched_run.py` has sets of edges in one pass.
 
 A patched edge carries the source's output from the *pure* ablated run; an edge that is kept carries
 the source's current output, which earlier patches may have changed. So the input of destination v is
 
     x_v = x + sum over patched u of (ablated_u - current_u)
 
-where x is the current residual stream. `run_patched` does this for any set of edges in one pass;
-`patch_each_edge` patches every edge alone, recomputing only what lies behind it; `single_edge_drops` measures that.
+where x is the current residual stream. `patch_each_edge` yields the streams, `single_edge_drops` measures them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .cost import count
@@ -23,100 +22,9 @@ from .graph import Graph
 from .layers import apply_gain, by_prompt
 from .pairs import Metric, PromptPairs
 from .reading import measure_each, resume_to, take
-from .trace import new_outputs, record_outputs
+from .trace import record_outputs
 
-__all__ = ["patch_each_edge", "run_patched", "single_edge_drops"]
-
-
-@torch.no_grad()
-def run_patched(
-    decoder: Decoder,
-    x: Float[Tensor, "batch position d_model"],
-    ablated: Float[Tensor, "sources batch position d_model"],
-    patched: Bool[Tensor, "sources qkv_destinations"],
-) -> Float[Tensor, "batch position d_model"]:
-    """Residual stream that `logits` reads, when the patched edges carry ablated values. Cost: one forward.
-
-    Args:
-        decoder: the model.
-        x: value of the `input` node in the clean run.
-        ablated: every source's output in the ablated run.
-        patched: dense edge set at the q/k/v level (`graph.to_qkv(graph.dense(edges))`); cells that are
-            no edges are ignored.
-
-    Example:
-        >>> from mechboard.ground_truth.mini import model
-        >>> decoder = model.load()
-        >>> clean, corrupt = (decoder.embed(torch.tensor([[0, word, 3]])) for word in (7, 8))
-        >>> ablated, every_edge = record_outputs(decoder, corrupt), decoder.graph.valid
-        >>> torch.allclose(run_patched(decoder, clean, ablated, ~every_edge), decoder.resume(clean), atol=1e-4)
-        True
-        >>> torch.allclose(run_patched(decoder, clean, ablated, every_edge), decoder.resume(corrupt), atol=1e-4)
-        True
-    """
-    count(forward=x.shape[0])
-    graph = decoder.graph
-    patched = (patched & graph.valid.to(patched.device)).to(x.device)
-    change = new_outputs(graph, x)  # ablated - current output, row by row as the run goes
-    torch.sub(ablated[0], x, out=change[0])
-    for index, weights in enumerate(decoder.weights.layers):
-        columns, visible = graph.attention_destinations(index), graph.visible_to_attention(index)
-        inputs = _inputs(x, change[:visible], patched[:visible, columns])
-        z = decoder.attend(*_project_separately(decoder, index, inputs))
-        per_head = torch.einsum("bshe,hed->hbsd", z, weights.o)  # [heads, batch, position, d_model]
-        if weights.o_bias is not None:
-            per_head += weights.o_bias / decoder.config.n_heads
-        heads = graph.head_sources(index)
-        torch.sub(ablated[heads], per_head, out=change[heads])
-        mid = x + per_head.sum(0)
-        if decoder.config.has_mlp:
-            column, visible = graph.mlp_destination(index), graph.visible_to_mlp(index)
-            base = x if decoder.config.parallel else mid
-            read, _ = _inputs(base, change[:visible], patched[:visible, column : column + 1])
-            written = decoder.mlp(index, read[0])
-            row = graph.mlp_source(index)
-            torch.sub(ablated[row], written, out=change[row])
-            mid = mid + written
-        x = mid
-    return _inputs(x, change, patched[:, -1:])[0][0]
-
-
-def _inputs(
-    x: Tensor, change: Float[Tensor, "visible batch position d_model"], patched: Bool[Tensor, "visible destinations"]
-) -> tuple[Float[Tensor, "distinct batch position d_model"], Int[Tensor, " destinations"]]:
-    """The distinct inputs of a block of destinations, and which of them each destination reads."""
-    distinct, which = torch.unique(patched.T, dim=0, return_inverse=True)  # [distinct, visible], [destinations]
-    used = distinct.any(0)
-    if not bool(used.any()):
-        return x[None], which
-    if bool(used.all()):
-        moved = distinct.to(x.dtype) @ change.flatten(1)
-    else:
-        # A circuit near the whole graph patches few sources; the others' changes need not be multiplied by zero.
-        rows = used.nonzero().squeeze(1)
-        moved = distinct[:, rows].to(x.dtype) @ change[rows].flatten(1)
-    return moved.view(-1, *x.shape).add_(x), which
-
-
-def _project_separately(decoder: Decoder, layer: int, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k, v of all heads when each of the 3 x heads inputs may read another residual stream."""
-    distinct, which = inputs
-    weights = decoder.weights.layers[layer]
-    unit = apply_gain(decoder.norm(distinct).unit, weights.attention_norm)
-    if len(unit) == 1:
-        return decoder.project(layer, unit[0])
-    _, batch, position, d_model = unit.shape
-    # [3 x heads, d_model, d_head]
-    matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)])
-    y = torch.bmm(unit.view(len(unit), -1, d_model)[which], matrices)  # [3 x heads, batch x position, d_head]
-    parts = y.view(3, decoder.config.n_heads, -1, decoder.config.d_head)
-    if weights.q_bias is not None:
-        parts[0] += weights.q_bias[:, None]
-    for part, bias in zip(parts[1:], (weights.k_bias, weights.v_bias), strict=True):
-        if bias is not None:
-            part += decoder.per_query_head(bias)[:, None]
-    q, k, v = y.view(-1, batch, position, decoder.config.d_head).permute(1, 2, 0, 3).chunk(3, dim=2)
-    return q, k, v
+__all__ = ["patch_each_edge", "single_edge_drops"]
 
 
 @torch.no_grad()

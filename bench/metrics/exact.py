@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..graph import metric_values, single_edge_drops, record_outputs, run_patched
+from ..graph import metric_values, record_outputs, run_patched, single_edge_drops
 from ..graph.problem import CircuitProblem, Truth
 from .correlation import correlation
 from .ranking import ranking
