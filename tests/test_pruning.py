@@ -90,13 +90,13 @@ def test_a_bound_on_memory_changes_no_circuit(max_bytes):
 
 def test_a_sweep_finds_the_circuits_of_single_runs_with_fewer_runs_of_the_model():
     problem = small("attention-only", metric="kl")
-    order, thresholds = visiting_order(problem.graph, "descending"), [10 ** (-i / 3) for i in range(10)]
+    order, thresholds = visiting_order(problem.graph, "descending"), [10 ** (-i / 7) for i in range(20)]
     with counting() as together:
         swept = prune(CircuitMeans(problem), thresholds, order)
     with counting() as alone:
         single = torch.cat([prune(CircuitMeans(problem), [t], order) for t in thresholds])
     assert torch.equal(swept, single)
-    assert together.forward_sequences < 0.6 * alone.forward_sequences
+    assert together.forward_sequences < 0.65 * alone.forward_sequences
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -121,7 +121,7 @@ def test_a_circuit_that_was_run_before_costs_nothing():
 
 
 def test_edges_into_nodes_without_a_path_to_the_logits_cost_no_run():
-    problem = small()
+    problem = small(metric="kl")
     graph, n = problem.graph, len(problem.pairs)
     start = torch.tensor([not name.endswith("->logits") or name == "m0->logits" for name in graph.edges])
     means = CircuitMeans(problem)

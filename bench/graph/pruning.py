@@ -192,7 +192,8 @@ class _Search:
 
     def pass_over(self, branches: list[_Branch]) -> list[_Branch]:
         """One pass: the next tests of every branch, run together."""
-        size = max(1, min(_TESTS_AHEAD, _ELEMENTS_AT_ONCE // (self._per_run * len(branches))))
+        # Tests ahead fill a pass; where many branches do, those that turn out to be in vain are not worth it.
+        size = max(1, min(_TESTS_AHEAD, _ELEMENTS_AT_ONCE // self._per_run) // len(branches))
         windows = [self.window(branch, size) for branch in branches]
         means = self._means.of([tested for window in windows for tested in window.tested])
         after: list[_Branch] = []
