@@ -1,25 +1,27 @@
-"""Models and data that are not in the package: where they are, how they are fetched, whether they are unchanged.
+"""Models and data that are not in the package: where they are, and whether they are unchanged.
 
 An asset is a folder of files. It is looked for in `MECHBOARD_ASSETS`/<name>, then in the cache
-(`MECHBOARD_CACHE`, else the user's cache folder). Nothing is downloaded unless `bench pull` asks for it.
-The first pull resolves the revision and writes it with the hashes of all files to `assets.lock.json` in the
-cache; from then on a file that differs is an error. An asset that was never pulled is used as it is, and
-records say `unverified`.
+(`MECHBOARD_CACHE`, else the user's cache folder). Nothing is downloaded unless `bench pull` asks for it
+(`fetching/`). The first pull resolves the revision and writes it, the endpoint it came from and the hashes of all
+files to `assets.lock.json` in the cache; from then on a file that differs is an error. An asset that was never
+pulled is used as it is, and records say `unverified`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import AssetError, FetchError, WriteError
+from .errors import AssetError
+from .hashing import sha256
 
 LOCK = "assets.lock.json"
+HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,20 @@ def cache_folder() -> Path:
     return Path(base) / "mechboard"
 
 
+def pulled_folder(asset: Asset) -> Path:
+    """Where `bench pull` puts the asset."""
+    return cache_folder() / "assets" / asset.name
+
+
+def lock_file() -> Path:
+    """Where the revisions and hashes of what was pulled are written."""
+    return cache_folder() / LOCK
+
+
 def locate(asset: Asset) -> Path | None:
     """The asset's folder, None if it is not here."""
     given = os.environ.get("MECHBOARD_ASSETS")
-    folders = [Path(given)] if given else []
-    for parent in [*folders, cache_folder() / "assets"]:
-        folder = parent / asset.name
+    for folder in [*([Path(given) / asset.name] if given else []), pulled_folder(asset)]:
         if all((folder / name).is_file() for name in asset.files):
             return folder
     return None
@@ -62,95 +72,75 @@ def require(asset: Asset) -> Path:
     Raises:
         AssetError: it is not here, or differs from what was pulled.
     """
+    return _required(asset)[0]
+
+
+def content_hashes(asset: Asset) -> dict[str, str]:
+    """Hash of every file, by `asset/file`, and the revision.
+
+    The revision is a commit of the hub, `<commit> from <endpoint>` where it came from elsewhere, or `unverified`.
+
+    Raises:
+        AssetError: it is not here, or differs from what was pulled.
+    """
+    _, found, entry = _required(asset)
+    return {f"{asset.name}/{name}": value for name, value in found.items()} | {
+        f"{asset.name} revision": _revision(entry) if entry else "unverified"
+    }
+
+
+def place(source: Path, target: Path) -> None:
+    """Put a downloaded file into an asset's folder without a second copy where the file system can do that."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def file_hashes(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {name: sha256(folder / name) for name in names}
+
+
+def read_lock() -> dict[str, Any]:
+    """What was pulled, by asset: repository, revision, endpoint, sources with their ETags, files with their hashes.
+
+    Raises:
+        AssetError: the file is there and is no lock.
+    """
+    path = lock_file()
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not all(
+            isinstance(entry["revision"], str) and isinstance(entry["files"], dict) for entry in content.values()
+        ):
+            raise TypeError("an entry lacks its revision or files")
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise AssetError(f"{str(path)!r} cannot be read ({error}); delete it and pull again.") from error
+    return content
+
+
+def _required(asset: Asset) -> tuple[Path, dict[str, str], dict[str, Any] | None]:
+    """Folder, hashes and lock entry."""
     folder = locate(asset)
     if folder is None:
         raise AssetError(
             f"The asset {asset.name!r} is not here; run `bench pull {asset.name}`, or put {', '.join(asset.files)} "
             f"into MECHBOARD_ASSETS/{asset.name}."
         )
-    locked = _lock().get(asset.name)
-    if locked is not None:
-        found = _hashes(folder, asset.files)
-        changed = [name for name in asset.files if locked["files"].get(name) != found[name]]
-        if changed:
-            raise AssetError(
-                f"{', '.join(changed)} in {str(folder)!r} differ from what `bench pull {asset.name}` fetched; restore them, "
-                f"or remove {asset.name!r} from {str(cache_folder() / LOCK)!r} if the change is meant."
-            )
-    return folder
+    entry, found = read_lock().get(asset.name), file_hashes(folder, asset.files)
+    changed = [name for name in asset.files if entry and entry["files"].get(name) != found[name]]
+    if changed:
+        restore = f"`bench pull {asset.name}` fetches them again" if folder == pulled_folder(asset) else "restore them"
+        raise AssetError(
+            f"{', '.join(changed)} in {str(folder)!r} differ from what `bench pull {asset.name}` fetched; {restore}, "
+            f"or remove {asset.name!r} from {str(lock_file())!r} if the change is meant."
+        )
+    return folder, found, entry
 
 
-def content_hashes(asset: Asset) -> dict[str, str]:
-    """Hash of every file, by `asset/file`, and the revision: a commit, or `unverified`.
-
-    Raises:
-        AssetError: it is not here, or differs from what was pulled.
-    """
-    folder = require(asset)
-    locked = _lock().get(asset.name)
-    found = {f"{asset.name}/{name}": value for name, value in _hashes(folder, asset.files).items()}
-    return found | {f"{asset.name} revision": locked["revision"] if locked else "unverified"}
-
-
-def pull(asset: Asset, download: Callable[[str, str, str | None], tuple[Path, str]] | None = None) -> Path:
-    """Fetch the asset into the cache and lock it; `download(repository, file, revision)` gives (path, commit).
-
-    Raises:
-        AssetError: what came differs from the lock.
-        FetchError: it cannot be fetched.
-        WriteError: the cache cannot be written.
-    """
-    fetch = download or _from_hub
-    target = cache_folder() / "assets" / asset.name
-    locked = _lock().get(asset.name)
-    revision = locked["revision"] if locked else asset.revision
-    downloaded = {}
-    for name in asset.sources:
-        path, revision = fetch(asset.repository, name, revision)
-        downloaded[name] = path
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        asset.convert(downloaded, target)
-    except OSError as error:
-        raise WriteError(
-            f"{str(target)!r} cannot be written ({error.strerror}); free space or choose MECHBOARD_CACHE."
-        ) from error
-    entry = {"repository": asset.repository, "revision": revision, "files": _hashes(target, asset.files)}
-    if locked is not None and locked["files"] != entry["files"]:
-        raise AssetError(f"What came for {asset.name!r} differs from {LOCK}; remove its entry there if that is meant.")
-    from .files import write_atomically
-
-    text = json.dumps(_lock() | {asset.name: entry}, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_atomically(cache_folder() / LOCK, text.encode())
-    return target
-
-
-def _lock() -> dict[str, Any]:
-    path = cache_folder() / LOCK
-    if not path.is_file():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AssetError(f"{str(path)!r} cannot be read ({error}); delete it and pull again.") from error
-    return content
-
-
-def _hashes(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-
-
-def _from_hub(repository: str, name: str, revision: str | None) -> tuple[Path, str]:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        path = Path(hf_hub_download(repository, name, revision=revision))
-    except (OSError, HfHubHTTPError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise FetchError(
-            f"{repository}/{name} cannot be fetched ({reason}); check the connection, or put the asset's files into "
-            "MECHBOARD_ASSETS."
-        ) from error
-    # The hub's cache keeps files under snapshots/<commit>/.
-    return path, path.parts[path.parts.index("snapshots") + 1]
+def _revision(entry: Mapping[str, Any]) -> str:
+    endpoint = entry.get("endpoint", "an endpoint that was not written down")
+    return str(entry["revision"]) if endpoint == HUB else f"{entry['revision']} from {endpoint}"

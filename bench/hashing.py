@@ -10,9 +10,11 @@ from pathlib import Path
 def sha256(path: Path) -> str:
     """Hash of a file's content."""
     stat = path.stat()
-    return _sha256(path, stat.st_mtime_ns, stat.st_size)
+    # The time of the last change of the entry catches a file that was replaced or edited and given its old date back.
+    return _sha256(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 @lru_cache(maxsize=512)
-def _sha256(path: Path, modified: int, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(path: Path, *_state: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

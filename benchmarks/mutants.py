@@ -47,6 +47,8 @@ TESTS = {
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
     "bench/contract/measures.py": ("test_metrics.py", "test_measures.py", "test_records.py"),
     "bench/contract/task.py": ("test_kinds.py", "test_declarations.py", "test_runner.py"),
+    "bench/graph/processing.py": ("test_processing.py",),
+    "ground_truth/published.py": ("test_published.py",),
     "bench/kinds/circuit.py": (
         "test_kinds.py",
         "test_runner.py",

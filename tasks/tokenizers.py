@@ -17,13 +17,17 @@ Encode = Callable[[str], list[int]]
 _HUGGING_FACE = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 
 
-def load_tokenizer(folder: Path) -> Encode:
+def load_tokenizer(folder: Path, *, bos: bool = False) -> Encode:
     """A function from text to token ids.
 
     The function raises UsageError if the text holds a word that the tokenizer does not know.
 
+    Args:
+        folder: what holds the tokenizer.
+        bos: whether the tokenizer's own first token goes in front of every text, where it does not by itself.
+
     Raises:
-        UsageError: the folder holds no tokenizer, or one that does not open.
+        UsageError: the folder holds no tokenizer, one that does not open, or one without the first token asked for.
     """
     if any((folder / name).is_file() for name in _HUGGING_FACE):
         from transformers import AutoTokenizer
@@ -34,7 +38,11 @@ def load_tokenizer(folder: Path) -> Encode:
             raise UsageError(
                 f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
             ) from error
-        return lambda text: _known_ids(tokenizer, text)
+        if not bos:
+            return lambda text: _known_ids(tokenizer, text)
+        if tokenizer.bos_token_id is None:
+            raise UsageError(f"The tokenizer in {str(folder)!r} has no first token (bos); fetch the model's own.")
+        return lambda text: [tokenizer.bos_token_id, *_known_ids(tokenizer, text)]
     models = sorted(folder.glob("*.model"))
     if len(models) != 1:
         raise UsageError(

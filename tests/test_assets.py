@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from test_cli import bench  # noqa: F401
 
-from mechboard.assets import LOCK, Asset, content_hashes, locate, pull, require
+from mechboard.assets import Asset, content_hashes, locate, require
 from mechboard.errors import AssetError, ModelError
 from mechboard.graph.hf import load_checkpoint
 from mechboard.tasks.stories.llama2c import convert
@@ -29,45 +29,10 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def _download(tmp_path, text, asked=None):
-    source = tmp_path / "downloaded.txt"
-    source.write_text(text)
-
-    def download(repository, name, revision):
-        if asked is not None:
-            asked.append(revision)
-        return source, revision or "commit-1"
-
-    return download
-
-
 def test_an_asset_that_is_not_here_says_how_to_get_it(cache):
     assert locate(ASSET) is None
     with pytest.raises(AssetError, match="run `bench pull thing`, or put out.txt into MECHBOARD_ASSETS/thing"):
         require(ASSET)
-
-
-def test_the_first_pull_resolves_the_revision_and_later_ones_ask_for_it(cache, tmp_path):
-    asked = []
-    folder = pull(ASSET, _download(tmp_path, "text", asked))
-    assert (folder / "out.txt").read_text() == "text"
-    assert json.loads((cache / LOCK).read_text())["thing"]["revision"] == "commit-1"
-    pull(ASSET, _download(tmp_path, "text", asked))
-    assert asked == [None, "commit-1"]
-    assert content_hashes(ASSET)["thing revision"] == "commit-1"
-
-
-def test_a_file_that_was_altered_after_the_pull_is_an_error(cache, tmp_path):
-    folder = pull(ASSET, _download(tmp_path, "text"))
-    (folder / "out.txt").write_text("other")
-    with pytest.raises(AssetError, match="out.txt in .* differ from what `bench pull thing` fetched"):
-        require(ASSET)
-
-
-def test_a_pull_that_brings_something_else_is_an_error(cache, tmp_path):
-    pull(ASSET, _download(tmp_path, "text"))
-    with pytest.raises(AssetError, match="differs from assets.lock.json"):
-        pull(ASSET, _download(tmp_path, "other"))
 
 
 def test_a_local_folder_comes_first_and_is_unverified(cache, tmp_path, monkeypatch):

@@ -205,20 +205,6 @@ def test_a_folder_in_place_of_which_there_is_a_file_is_the_environment(bench):
     assert (code, "choose another place with --into" in err) == (5, True)
 
 
-def test_a_hub_out_of_reach_is_the_environment(bench, monkeypatch):
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def unreachable(*_, **__):
-        raise LocalEntryNotFoundError("no connection")
-
-    monkeypatch.setenv("MECHBOARD_CACHE", "cache")
-    monkeypatch.delenv("MECHBOARD_ASSETS", raising=False)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
-    code, _, err = bench("pull", "stories260K")
-    assert code == 5
-    assert "cannot be fetched (no connection); check the connection" in err
-
-
 def test_a_folder_that_is_read_only_stops_the_run_before_it_starts(bench):
     Path("r").mkdir()
     Path("r/READ_ONLY").touch()

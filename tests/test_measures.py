@@ -168,7 +168,8 @@ def test_measures_come_in_the_order_in_which_they_are_read(small, scores):
         *names[:6], *of_truths, *names[6:8], "auc-low[t:other]", "auc-high[t:other]", *names[8:],
     ]  # fmt: skip
     assert list(small.evaluate(scores).measures) == names[8:]
-    assert set(DEFINITIONS.table) == {name.partition("[")[0] for name in MEASURES}
+    of_kept_circuits = {"auc-circuits", "auc-circuits-low", "youden"}
+    assert set(DEFINITIONS.table) == {name.partition("[")[0] for name in MEASURES} | of_kept_circuits
 
 
 def test_a_task_states_what_random_scores_have_where_that_depends_on_it(small, scores):
@@ -282,7 +283,7 @@ def test_the_circuit_has_the_size_of_the_known_one_and_then_what_it_missed(small
     known = torch.zeros(small.n, dtype=torch.bool)
     known[[3, 5, 11]] = True
     scores[11] = NAN
-    rows = [(e.name, e.score, e.found, e.known) for e in found_circuit(small.problem, scores, known)]
+    rows = [(e.name, e.score, e.found, e.known) for e in found_circuit(small.problem.graph, scores, truth_of(known))]
     names = small.problem.graph.edges
     assert rows == [
         (names[5], -4.0, True, True),
@@ -297,12 +298,12 @@ def test_an_edge_that_scores_zero_is_not_found_however_few_there_are(small):
     scores = torch.zeros(small.n)
     scores[2], scores[4] = -1.0, NAN
     known = torch.arange(small.n) < 3
-    found = found_circuit(small.problem, scores, known)
+    found = found_circuit(small.problem.graph, scores, truth_of(known))
     assert [e.name for e in found if e.found] == [small.problem.graph.edges[2]]
     assert len(found) == 3
 
 
 def test_without_a_known_circuit_the_thirty_strongest_edges_are_shown(small, scores):
-    found = found_circuit(small.problem, scores, None)
+    found = found_circuit(small.problem.graph, scores, None)
     assert [e.name for e in found] == [small.problem.graph.edges[i] for i in strongest_first(scores)[:30]]
     assert all(e.found and e.known is None for e in found)

@@ -294,7 +294,7 @@ def test_every_measure_of_the_oracle_is_at_its_best(compiled):
     assert value["completeness"] < 0.01
     assert value["cmd"] < 0.05
     assert result.measures[result.headline].of == "12 / 370 edges"
-    circuit = found_circuit(problem, truths[0].edges.float(), truths[0].edges)
+    circuit = found_circuit(problem.graph, truths[0].edges.float(), truths[0])
     assert [e.found and e.known for e in circuit] == [True] * 12
 
 

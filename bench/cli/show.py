@@ -7,16 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..assets import locate
 from ..errors import RecordError, UsageError, unknown
 from ..plugins.registry import Registry
 from .options import plugin_option, results_option
 
 if TYPE_CHECKING:
     from ..contract.scores import Exhibit
+    from ..contract.task import Task
     from ..records import Record
 
 
@@ -69,22 +72,36 @@ def _show_plugin(what: str, plugin: Any) -> None:
             click.echo(f"parameter {field.name} = {field.default!r} ({field.type})")
         click.echo("\n" + (inspect.getdoc(inspect.getmodule(plugin.function)) or plugin.summary))
     elif what == "task":
-        level = "" if plugin.level is None else f", level {plugin.level}"
-        family = f"; family: {plugin.family}{level}" if level or plugin.family != plugin.name else ""
-        oracles = f"; made its truth, so a reference here: {', '.join(plugin.oracles)}" if plugin.oracles else ""
-        click.echo(
-            f"version {plugin.version}; kind: {plugin.kind}; tier: {plugin.tier}{family}{oracles}\n\n{plugin.description}"
-        )
+        _show_task(plugin)
     else:
         click.echo(f"version {plugin.version}; {plugin.summary}\n\n" + "\n".join(plugin.tasks))
         if plugin.apart:
             click.echo("\nshown apart, outside the overall score:\n" + "\n".join(plugin.apart))
 
 
+def _show_task(task: Task) -> None:
+    level = "" if task.level is None else f", level {task.level}"
+    family = f"; family: {task.family}{level}" if level or task.family != task.name else ""
+    oracles = f"; made its truth, so a reference here: {', '.join(task.oracles)}" if task.oracles else ""
+    click.echo(f"version {task.version}; kind: {task.kind}; tier: {task.tier}{family}{oracles}")
+    for asset in task.assets:
+        click.echo(f"asset: {asset.name}, {'here' if locate(asset) else f'not here: bench pull {asset.name}'}")
+    if task.twin:
+        click.echo(f"twin: {task.twin}, which asks the same of another model")
+    click.echo(f"\n{task.description}")
+    if task.quoted:
+        click.echo("\nPublished numbers, quoted and never ranked:")
+    for quoted in task.quoted:
+        click.echo(f"    {quoted.method:<20} {quoted.value:.3f}  {quoted.measure}")
+        for line in (quoted.convention, quoted.source):
+            click.echo(fill(line, 116, initial_indent=" " * 8, subsequent_indent=" " * 10))
+
+
 def _show_record(record: Record, path: Path, top: int | None, form: str | None) -> None:
     exhibits = dict(record.exhibits)
     if top is not None:
-        exhibits = {name: exhibit.strongest(_solution(record, path), top) for name, exhibit in exhibits.items()}
+        first = next(iter(exhibits), None)
+        exhibits = {} if first is None else {first: exhibits[first].strongest(_solution(record, path), top)}
     if form is None:
         _print_record(record, exhibits)
         return
@@ -96,8 +113,8 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
             document |= exhibit.document()
         click.echo(json.dumps(document, indent=1, allow_nan=False))
     else:
-        for exhibit in exhibits.values():
-            click.echo(exhibit.export(form, record.cell.name))
+        # One picture is one file.
+        click.echo(next(iter(exhibits.values())).export(form, record.cell.name))
 
 
 def _solution(record: Record, path: Path) -> Any:

@@ -76,12 +76,12 @@ class Circuit(Exhibit):
     edges: Annotated[tuple[FoundEdge, ...], Field(strict=False)]
 
     @classmethod
-    def of(cls, problem: CircuitProblem, scores: Tensor, truths: Sequence[Truth]) -> Self:
+    def of(cls, graph: Graph, scores: Tensor, truths: Sequence[Truth]) -> Self:
         """The circuit of some scores against the first truth."""
         from ..metrics.circuit import found_circuit
 
-        found = found_circuit(problem, scores, truths[0] if truths else None)
-        return cls(graph=GraphInfo.of(problem.graph), edges=tuple(FoundEdge(**edge._asdict()) for edge in found))
+        found = found_circuit(graph, scores, truths[0] if truths else None)
+        return cls(graph=GraphInfo.of(graph), edges=tuple(FoundEdge(**edge._asdict()) for edge in found))
 
     drawing: ClassVar[str] = "mechboard.drawing.circuit:circuit_figure"
     exports: ClassVar[Mapping[str, str]] = {
@@ -140,6 +140,7 @@ class Distribution(Exhibit):
     roles: Annotated[tuple[ScoreGroup, ...], Field(strict=False)] = ()
 
     drawing: ClassVar[str] = "mechboard.drawing.distribution:distribution_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.distribution:distribution_svg"}
 
     @model_validator(mode="after")
     def _every_bin_has_a_count(self) -> Self:
@@ -179,9 +180,11 @@ class Agreement(Exhibit):
     n_edges: Annotated[int, Field(ge=1, lt=2**63)]
     r2: Annotated[float | None, Field(ge=0, le=1 + 1e-9)]
     slope: float | None
+    intercept: float | None = None
     edges: Annotated[tuple[ComparedEdge, ...], Field(strict=False, max_length=4000)]
 
     drawing: ClassVar[str] = "mechboard.drawing.agreement:agreement_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.agreement:agreement_svg"}
 
     @classmethod
     def of(cls, graph: Graph, scores: Tensor, effects: Effects, truths: Sequence[Truth]) -> Self:
@@ -198,7 +201,14 @@ class Agreement(Exhibit):
             )
             for i in fitted.shown
         )
-        return cls(measured=effects.measured, n_edges=len(effects.edges), r2=fitted.r2, slope=fitted.slope, edges=edges)
+        return cls(
+            measured=effects.measured,
+            n_edges=len(effects.edges),
+            r2=fitted.r2,
+            slope=fitted.slope,
+            intercept=fitted.intercept,
+            edges=edges,
+        )
 
     def lines(self) -> Iterator[str]:
         """R² and slope."""
@@ -229,6 +239,7 @@ class Interpolation(Exhibit):
     paths: Annotated[tuple[EdgePath, ...], Field(strict=False, max_length=100)]
 
     drawing: ClassVar[str] = "mechboard.drawing.interpolation:interpolation_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.interpolation:interpolation_svg"}
 
     @classmethod
     def of(cls, problem: CircuitProblem, scores: Tensor, effects: Effects, truths: Sequence[Truth]) -> Self:
@@ -271,6 +282,7 @@ class OperatingPoints(Exhibit):
     circuits: Annotated[tuple[KeptCircuit, ...], Field(strict=False, min_length=1, max_length=1000)]
 
     drawing: ClassVar[str] = "mechboard.drawing.operating_points:operating_points_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.operating_points:operating_points_svg"}
 
     @classmethod
     def of(cls, graph: Graph, circuits: Circuits, truth: Truth) -> Self:
@@ -303,7 +315,7 @@ def exhibits_of(problem: CircuitProblem, solution: EdgeScores, truths: Sequence[
     graph, scores = problem.graph, solution.scores
     effects = effects_for(problem, scores, truths)
     exhibits: dict[str, Exhibit] = {
-        "circuit": Circuit.of(problem, scores, truths),
+        "circuit": Circuit.of(graph, scores, truths),
         "distribution": Distribution.of(graph, scores, truths),
         "agreement": Agreement.of(graph, scores, effects, truths),
         "interpolation": Interpolation.of(problem, scores, effects, truths),

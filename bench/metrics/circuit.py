@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..contract.progress import progress
 from ..contract.scores import Curve, Evaluation, Measure
 from ..errors import PluginError
 from ..graph import Graph, PromptPairs, metric_values, run_patched
@@ -32,13 +33,15 @@ def circuit_metrics(
     problem: CircuitProblem, pairs: PromptPairs, circuits: Sequence[Bool[Tensor, " edges"]]
 ) -> list[float]:
     """Mean metric over `pairs` of each circuit: its edges kept, all others ablated."""
-    sums = torch.zeros(len(circuits), dtype=torch.float64)
+    sums, done = torch.zeros(len(circuits), dtype=torch.float64), 0  # circuits, once for each prompt
     patched = [problem.graph.to_qkv(problem.graph.dense(~kept)) for kept in circuits]
     for batch in pairs.batches(problem.batch_size):
         clean, ablated = problem.model.embed(batch.clean), problem.ablation.outputs(batch)
         for index, edges in enumerate(patched):
             final = run_patched(problem.model, clean, ablated, edges)
             sums[index] += metric_values(problem.model, final, problem.metric, batch).double().sum().cpu()
+            done += len(batch)
+            progress(done // len(pairs), len(circuits), "circuits")
     return (sums / len(pairs)).tolist()
 
 
@@ -150,7 +153,7 @@ class Found(NamedTuple):
     known: bool | None
 
 
-def found_circuit(problem: CircuitProblem, scores: Float[Tensor, " edges"], truth: Truth | None) -> list[Found]:
+def found_circuit(graph: Graph, scores: Float[Tensor, " edges"], truth: Truth | None) -> list[Found]:
     """The strongest edges, as many as the known circuit has, and the known edges that are not among them.
 
     An edge that scores zero or has no score is not found, however few others there are; what a truth does not speak
@@ -166,7 +169,7 @@ def found_circuit(problem: CircuitProblem, scores: Float[Tensor, " edges"], trut
         silent = truth is None or (truth.universe is not None and not bool(truth.universe[edge]))
         return None if silent or truth is None else bool(truth.edges[edge])
 
-    return [Found(problem.graph.edges[i], _opinion(scores[i]), i in found, known(i)) for i in [*order[:size], *missed]]
+    return [Found(graph.edges[i], _opinion(scores[i]), i in found, known(i)) for i in [*order[:size], *missed]]
 
 
 def strongest_edges(graph: Graph, scores: Float[Tensor, " edges"], top: int) -> list[tuple[str, float | None]]:

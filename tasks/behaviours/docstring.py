@@ -32,6 +32,10 @@ _ON_ARGUMENT = "\n    :param {argument}: {description}"
 _ASKED = " {argument}"
 
 
+def _any(last: str, following: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Docstring:
     """`allowed` says whether an argument may be asked for after another one.
@@ -43,7 +47,7 @@ class Docstring:
     functions: tuple[str, ...]
     arguments: tuple[str, ...]
     describing: tuple[str, ...]
-    allowed: Callable[[str, str], bool]
+    allowed: Callable[[str, str], bool] = _any
     start: str = _START
     on_argument: str = _ON_ARGUMENT
     metric: AnswerMetric = logit_margin

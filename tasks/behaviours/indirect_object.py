@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from mechboard.metrics.answers import AnswerMetric, logit_difference
 
@@ -23,19 +24,21 @@ _ASKED = " {IO}"
 class IndirectObject:
     """Templates have the slots A and B (the names in order of appearance), S, and last IO; `words` fill the others.
 
-    Both orders, with the repeated name first or second, are equally likely.
+    The repeated name S is said second of the two (`ABBA`: A and B, B gave to A), or first or second, equally likely
+    (`mixed`).
     """
 
     templates: tuple[str, ...]
     names: tuple[str, ...]
     words: Mapping[str, tuple[str, ...]]
+    order: Literal["ABBA", "mixed"] = "mixed"
     metric: AnswerMetric = logit_difference
 
     def draw(self, draw: Random) -> Example:
         """One pair of prompts."""
         template = draw.choice(self.templates).removesuffix(_ASKED)
         a, b, *others = draw.sample(self.names, 5)
-        subject, receiver = draw.sample((a, b), 2)
+        subject, receiver = draw.sample((a, b), 2) if self.order == "mixed" else (b, a)
         words = {slot: draw.choice(choices) for slot, choices in self.words.items()}
         return Example(
             template.format(A=a, B=b, S=subject, **words),

@@ -31,6 +31,7 @@ task = MiniTask(
     summary="The next argument of a docstring on a small GPT; truth measured edge by edge (resample)",
     chance={"cmd": 0.809},
     behaviour=behaviour,
+    twin="docstring",
     citation={
         "author": "Heimersheim, Stefan and Janiak, Jett",
         "title": "A circuit for Python docstrings in a 4-layer attention-only transformer",

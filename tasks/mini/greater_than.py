@@ -29,6 +29,7 @@ task = MiniTask(
     summary="A later year on a small GPT; truth measured edge by edge (resample)",
     chance={"cmd": 0.793},
     behaviour=behaviour,
+    twin="greater-than",
     citation={
         "author": "Hanna, Michael and Liu, Ollie and Variengien, Alexandre",
         "title": "How does GPT-2 compute greater-than?: Interpreting mathematical abilities in a pre-trained language model",

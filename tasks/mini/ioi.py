@@ -26,6 +26,7 @@ task = MiniTask(
     summary="Indirect object on a small GPT; truth measured edge by edge (resample)",
     chance={"cmd": 0.785},
     behaviour=behaviour,
+    twin="ioi",
     citation={
         "author": "Wang, Kevin and Variengien, Alexandre and Conmy, Arthur and Shlegeris, Buck and Steinhardt, Jacob",
         "title": "Interpretability in the Wild: a Circuit for Indirect Object Identification in GPT-2 small",

@@ -1,0 +1,1 @@
+"""The tasks of the papers on the models that they used."""
