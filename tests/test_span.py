@@ -122,6 +122,14 @@ def test_a_metric_may_read_in_the_prefix_and_one_position_twice(positions):
     assert_same(problem_of(pairs, metric=product_of_two))
 
 
+@pytest.mark.parametrize("shared", [0, 4])
+def test_a_position_that_is_read_twice_counts_twice(shared):
+    once = problem_of(sharing(shared), metric=lambda logits, pairs: logits[:, 0, 3])
+    twice = replace(sharing(shared), positions=torch.full((5, 2), 5))
+    twice = problem_of(twice, metric=lambda logits, pairs: logits[:, 0, 3] + logits[:, 1, 3])
+    assert torch.allclose(eap(twice, G).scores, 2 * eap(once, G).scores, atol=1e-12)
+
+
 def test_where_all_positions_are_read_nothing_is_left_out_of_the_last_layer():
     pairs = replace(sharing(2), positions=torch.arange(6).repeat(5, 1))
     problem = problem_of(pairs, metric=lambda logits, pairs: logits.square().sum((1, 2)))
