@@ -3,9 +3,13 @@
 A *method* is a function of a problem, a random generator and its parameters, made known by the decorator `method`.
 A *task* is an object of a dataclass that derives from `Task`. Both are registered by an entry point, groups
 `mechboard.methods` and `mechboard.tasks`, value `module:attribute`.
+
+A method that takes long says how far it is, `progress(done, total, "edges")`, in a loop that turns every few seconds or
+more often: the run shows it and how long the cell will take.
 """
 
 from .contract.method import Method, NoParameters, method
+from .contract.progress import progress
 from .contract.scores import Quoted
 from .contract.task import Instance, Suite, Task
 from .errors import Unsupported
@@ -24,4 +28,5 @@ __all__ = [
     "Truth",
     "Unsupported",
     "method",
+    "progress",
 ]

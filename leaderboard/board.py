@@ -18,6 +18,7 @@ from mechboard.errors import UsageError
 from mechboard.records import Record
 
 from .consensus import agreed
+from .declared import Declared
 from .families import BoardTask, Family, in_families
 from .groups import PASSES, Group
 from .standings import Ranking, ranking
@@ -25,11 +26,12 @@ from .standings import Ranking, ranking
 
 @dataclass(frozen=True)
 class Section:
-    """All results on tasks of one kind. Without a suite there is no overall score."""
+    """All results on tasks of one kind. Without a suite there is no overall score; `awaiting` are tasks without results."""
 
     kind: Kind[Any, Any]
     suite: Suite | None
     tasks: dict[str, BoardTask]
+    awaiting: tuple[Declared, ...] = ()
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -112,8 +114,16 @@ class Board:
     left_out: tuple[str, ...]
 
     @classmethod
-    def of(cls, records: Iterable[Record], suites: Iterable[Suite], unreadable: Sequence[str] = ()) -> Board:
+    def of(
+        cls,
+        records: Iterable[Record],
+        suites: Iterable[Suite],
+        unreadable: Sequence[str] = (),
+        declared: Iterable[Declared] = (),
+    ) -> Board:
         """Group records by kind, task and method; of a task only the newest version that anyone was run on counts.
+
+        A declared task of which there are records is told by these alone.
 
         Raises:
             UsageError: two suites are of one kind.
@@ -126,8 +136,14 @@ class Board:
         )
         for record in kept:
             found[record.task.kind][record.cell.task][record.cell.label].append(record)
-        names = [*(name for name in by_kind if name in found), *sorted(found.keys() - by_kind.keys())]
-        sections = tuple(_section(name, by_kind.get(name), found[name]) for name in names)
+        awaiting: dict[str, list[Declared]] = defaultdict(list)
+        with_records = {record.cell.task for record in kept}
+        for task in sorted(declared, key=lambda d: d.name):
+            if task.name not in with_records:
+                awaiting[task.info.kind].append(task)
+        there = found.keys() | awaiting.keys()
+        names = [*(name for name in by_kind if name in there), *sorted(there - by_kind.keys())]
+        sections = tuple(_section(name, by_kind.get(name), found[name], awaiting[name]) for name in names)
         gone = {id(left.record) for left in refused}
         return cls(sections, tuple(r for r in given if id(r) not in gone), (*unreadable, *map(str, refused)))
 
@@ -144,10 +160,12 @@ def _by_kind(suites: Iterable[Suite]) -> dict[str, Suite]:
     return found
 
 
-def _section(name: str, suite: Suite | None, found: dict[str, dict[str, list[Record]]]) -> Section:
+def _section(
+    name: str, suite: Suite | None, found: dict[str, dict[str, list[Record]]], awaiting: list[Declared]
+) -> Section:
     kind = kinds.kind(name)
     tasks = {
         task: BoardTask(task, {label: Group(tuple(rs)) for label, rs in methods.items()}, kind.definitions)
         for task, methods in found.items()
     }
-    return Section(kind, suite, tasks)
+    return Section(kind, suite, tasks, tuple(awaiting))

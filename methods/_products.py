@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechboard.graph import Decoder, Graph
-from mechboard.graph.trace import InputGradients
+from mechboard.graph.backward import InputGradients
 
 
 class EdgeProducts:
@@ -20,7 +20,7 @@ class EdgeProducts:
 
     def add(self, differences: Float[Tensor, "sources batch position d_model"], at_inputs: InputGradients) -> None:
         """Add one batch's products for one block of destinations: a single matrix product."""
-        visible = differences[: at_inputs.n_visible].flatten(1)
+        visible = at_inputs.seen(differences).flatten(1)
         cells = self._sums[: at_inputs.n_visible, at_inputs.destinations]
         cells += (at_inputs.gradients.flatten(1) @ visible.T).T
 

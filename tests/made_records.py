@@ -4,7 +4,20 @@ from mechboard.contract.kind import Kind
 from mechboard.contract.measures import Definition, Definitions
 from mechboard.contract.scores import Curve, Exhibit, Fact, Measure, TruthInfo
 from mechboard.contract.task import Suite
-from mechboard.kinds.circuit_exhibits import Circuit, FoundEdge, GraphInfo
+from mechboard.kinds.circuit_exhibits import (
+    Agreement,
+    Circuit,
+    ComparedEdge,
+    Distribution,
+    EdgePath,
+    FoundEdge,
+    GraphInfo,
+    Interpolation,
+    KeptCircuit,
+    OperatingPoints,
+    ScoreGroup,
+)
+from mechboard.leaderboard.declared import Declared
 from mechboard.records import Cell, CostRecord, ErrorRecord, MethodInfo, Provenance, Record, TaskInfo
 
 AUC = {"direction": "higher", "chance": 0.5, "oracle": 1.0}
@@ -19,7 +32,7 @@ PROVENANCE = Provenance(
 def record(
     value, *, label="m", task="t", instance=0, seed=0, version=1, anchors=AUC, passes=None, status=None, kind="circuit",
     family="", level=None, tier="embedded", more=None, truth=True, curves=None, exhibits=None, adapter=None, notes=(),
-    reason="m", **method,
+    reason="m", twin="", quoted=(), assets=None, **method,
 ):  # fmt: skip
     """A cell whose headline is `auc` against the task's truth; failed if there is no value. `more` are other measures."""
     status = status or ("failed" if value is None else "done")
@@ -41,6 +54,7 @@ def record(
             summary=f"summary of {task}", kind=kind, tier=tier, family=family or task, level=level, ranked=True,
             facts=(Fact(name="graph", text="2 layers"),) if done else (),
             truths=(TruthInfo(name=f"{task}:true", n_true=3, n_all=17, source="made up"),) if truth and done else (),
+            twin=twin, quoted=quoted,
         ),
         headline=headline if done else None,
         measures={headline: Measure(value=value, of="3 / 17", **anchors), **(more or {})} if done else {},
@@ -49,7 +63,7 @@ def record(
         notes=notes,
         cost=cost(*passes) if passes else cost(2.0, 1.0) if done else None,
         error=None if done else ErrorRecord(type="E", message=reason, traceback="t"),
-        provenance=PROVENANCE,
+        provenance=PROVENANCE.model_copy(update={"assets": assets or {}}),
     )  # fmt: skip
 
 
@@ -58,6 +72,12 @@ def cost(forwards, backwards):
         forwards=forwards, backwards=backwards, forward_sequences=1, backward_sequences=1, prompts=5, wall_seconds=1.0,
         evaluation_seconds=1.0, peak_memory_bytes=None,
     )  # fmt: skip
+
+
+def declared(name, *, tier="paper", kind="circuit", **more):
+    """A task without records."""
+    info = TaskInfo(summary=f"summary of {name}", kind=kind, tier=tier, family=name, ranked=True, **more)
+    return Declared(name, 1, info)
 
 
 def measure(value, **anchors):
@@ -92,8 +112,27 @@ def drawn_parts(task):
                 title="Faithfulness by share", log_x=True,
             ),
         },
-        "exhibits": {"circuit": Circuit(graph=graph, edges=edges)},
+        "exhibits": {"circuit": Circuit(graph=graph, edges=edges), **other_exhibits(task)},
     }  # fmt: skip
+
+
+def other_exhibits(task):
+    """One of each of the exhibits that are plots."""
+    inside = ScoreGroup(name=f"in {task}:true", counts=(0, 3), n=3, mean=0.9, deviation=0.1)
+    outside = ScoreGroup(name="outside", counts=(13, 1), n=14, mean=0.1, deviation=0.2)
+    compared = tuple(ComparedEdge(name=f"input->m{i}", score=i / 2, effect=i / 3, known=i > 1) for i in range(3))
+    way = EdgePath(name="input->m0", score=0.5, known=False, shares=(0.0, 0.5, 1.0), drops=(0.0, 0.1, 0.8))
+    kept = (
+        KeptCircuit(settings={"first": a, "second": b}, n_edges=5, true_rate=a, false_rate=b)
+        for a in (0.5, 1.0)
+        for b in (0.1, 0.2)
+    )
+    return {
+        "distribution": Distribution(bounds=(-1.0, 0.0, 1.0), groups=(inside, outside), roles=(inside,)),
+        "agreement": Agreement(measured="here", n_edges=17, r2=0.9, slope=0.7, intercept=0.0, edges=compared),
+        "interpolation": Interpolation(paths=(way,)),
+        "operating-points": OperatingPoints(truth=f"{task}:true", circuits=tuple(kept)),
+    }
 
 
 class Dreams(Kind):

@@ -183,11 +183,10 @@ def test_transformer_lens_4_agrees_at_the_corrupt_point():
     """Its edge scores are per position, with the gradient at the corrupt run, one example at a time."""
     from tl4_witness import edge_scores_at_corrupt_point
 
-    from mechboard.methods.eap_ig import Parameters, eap_ig
+    from mechboard.methods.eap import Parameters
 
     problem = random_problem("gpt2", dtype=torch.float32)
-    # One step of eap-ig takes the gradient at the ablated input alone.
-    ours = eap_ig(problem, torch.Generator(), Parameters(steps=1)).scores
+    ours = eap(problem, torch.Generator(), Parameters(at="corrupt")).scores
     theirs = edge_scores_at_corrupt_point(problem)
     assert set(theirs) == set(problem.model.graph.edges)
     largest = ours.abs().max().item()

@@ -15,8 +15,8 @@ import mechboard.kinds as kinds
 from mechboard.contract.kind import Adapter
 from mechboard.errors import InvalidSolution, SelectionError
 from mechboard.plugins.registry import Registry
+from mechboard.runs.labels import Selected, label, slug
 from mechboard.runs.plan import make_plan
-from mechboard.runs.selection import label, slug
 
 HERE = Path(__file__).parent / "data" / "toy-kind"
 METADATA = """[mechboard.kinds]
@@ -120,7 +120,7 @@ def test_an_adapted_run_is_no_native_one_by_label_path_and_identity(toy):
 
     eap = Registry().load("method", "eap")
     adapter = toy.number.adapters[0]
-    plan = make_plan([eap], [toy.guess], passed={}, seeds=1, data_seeds=1)
+    plan = make_plan([Selected(eap)], [toy.guess], seeds=1, data_seeds=1)
     [planned] = plan.cells
     assert (planned.adapter, planned.cell.adapter) == (adapter, "total")
     assert (planned.cell.label, planned.cell.slug) == ("eap@total", "eap@total")
@@ -135,10 +135,10 @@ def test_an_adapted_run_is_no_native_one_by_label_path_and_identity(toy):
 def test_a_method_that_answers_a_kind_itself_is_not_adapted_to_it(toy):
     sayer = Registry().load("method", "sayer")
     both = toy.both
-    plan = make_plan([sayer, both], [toy.guess], passed={}, seeds=1, data_seeds=1)
+    plan = make_plan([Selected(sayer), Selected(both)], [toy.guess], seeds=1, data_seeds=1)
     assert [planned.adapter for planned in plan.cells] == [None, None]
     [unplanned] = make_plan(
-        [sayer], [Registry().load("task", "compiled-reverse")], passed={}, seeds=1, data_seeds=1
+        [Selected(sayer)], [Registry().load("task", "compiled-reverse")], seeds=1, data_seeds=1
     ).unplanned
     assert unplanned.reason == "sayer answers number tasks, this is a circuit task"
 
@@ -147,7 +147,7 @@ def test_an_adapted_method_draws_from_a_generator_of_its_own(toy):
     from mechboard.runs.workers.cell import generator_seed
 
     random = Registry().load("method", "random")
-    [adapted] = make_plan([random], [toy.guess], passed={}, seeds=1, data_seeds=1).cells
+    [adapted] = make_plan([Selected(random)], [toy.guess], seeds=1, data_seeds=1).cells
     native = adapted.__class__(adapted.cell.model_copy(update={"adapter": None}), random, None, toy.guess)
     assert generator_seed(adapted) != generator_seed(native)
 
@@ -190,7 +190,7 @@ def test_a_task_may_state_the_chance_of_no_measure_that_has_its_own(toy):
 
     task = toy.Guess(name="sure", summary="s", chance={"closeness": 0.9})
     with pytest.raises(PluginError, match="'sure' states the chance of 'closeness'; valid: none"):
-        make_plan([toy.sayer], [task], passed={}, seeds=1, data_seeds=1)
+        make_plan([Selected(toy.sayer)], [task], seeds=1, data_seeds=1)
 
 
 def test_the_strongest_edges_of_an_answer_are_told_from_scores_of_another_graph():

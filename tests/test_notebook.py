@@ -560,7 +560,7 @@ def test_the_example_notebook_runs_where_a_reader_runs_it_and_shows_what_it_says
     assert "<th>difference</th><th>eap</th>" in table
     assert any(re.search(r"compiled-brackets@v\d+ data-0", text) for text in shown)
     assert sum('class="circuit"' in text for text in shown) == 1
-    assert sum('class="mechboard-curves"' in text for text in shown) == 1
+    assert sum('data-name="' in text for text in shown) == 1
     assert "activation-patching" in shown[-1]
 
 

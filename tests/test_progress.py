@@ -23,7 +23,8 @@ def test_quiet_says_nothing(bench):  # noqa: F811
 
 def test_json_lines_tell_every_event(bench):  # noqa: F811
     err = bench("run", "--method", "eap,random", *CHEAP, "--progress", "jsonl")[2]
-    events = [json.loads(line) for line in err.splitlines()]
+    # How far a cell has come is told after its first second, which a busy machine may need even here.
+    events = [event for line in err.splitlines() if (event := json.loads(line))["event"] != "reached"]
     assert [e["event"] for e in events] == ["started", "ended"] * 2
     assert events[1]["status"] == "done"
     assert events[1]["value"] == 1.0
@@ -56,7 +57,7 @@ def test_durations_are_short():
 
 
 def _cell(task, label):
-    return SimpleNamespace(cell=SimpleNamespace(task=task, label=label))
+    return SimpleNamespace(cell=SimpleNamespace(task=task, label=label, name=f"{label} x {task}"))
 
 
 def test_the_time_left_is_told_from_cells_of_the_same_method_and_task_and_kept_cells_say_nothing():

@@ -16,6 +16,7 @@ from mechboard.files import write_atomically
 from mechboard.kinds.circuit import circuit
 from mechboard.protocols import EdgeScores, Instance, NoParameters, Task, Truth, method
 from mechboard.records.store import Store, read_record
+from mechboard.runs.labels import Selected
 from mechboard.runs.plan import make_plan
 from mechboard.runs.runner import Runner
 from mechboard.runs.workers.inline import Inline
@@ -28,6 +29,8 @@ class Quiet:
     def started(self, planned, number, total): ...
 
     def ended(self, outcome, number, total): ...
+
+    def reached(self, planned, reached): ...
 
     def noticed(self, message):
         self.notices.append(message)
@@ -101,7 +104,8 @@ def _returning(value):
 
 
 def run(tmp_path, methods, task=None, *, fresh=False, passed=None, seeds=1, data_seeds=1, observer=None):
-    plan = make_plan(methods, [task or FakeTask()], passed=passed or {}, seeds=seeds, data_seeds=data_seeds)
+    selected = [Selected(m, (passed or {}).get(m.name, {})) for m in methods]
+    plan = make_plan(selected, [task or FakeTask()], seeds=seeds, data_seeds=data_seeds)
     store = Store(tmp_path)
     runner = Runner(store, [observer or Quiet()], Inline(device="cpu"), device="cpu", fresh=fresh)
     return store, list(runner.run(plan))
@@ -380,7 +384,7 @@ def test_a_plan_is_pending_as_long_as_one_of_its_cells_has_no_record(tmp_path):
     task = FakeTask()
 
     def pending(methods, **fresh):
-        plan = make_plan(methods, [task], passed={}, seeds=1, data_seeds=1)
+        plan = make_plan([Selected(m) for m in methods], [task], seeds=1, data_seeds=1)
         return Runner(Store(tmp_path), [], Inline(device="cpu"), device="cpu", **fresh).pending(plan)
 
     assert pending([counted])
@@ -393,7 +397,7 @@ def test_a_plan_is_pending_as_long_as_one_of_its_cells_has_no_record(tmp_path):
 def test_a_task_whose_files_cannot_be_hashed_fails_its_own_cells_before_they_begin(tmp_path):
     broken, observer = FakeTask(name="broken"), Watching()
     broken._state.files = lambda: 1 / 0
-    plan = make_plan([counted], [broken, FakeTask()], passed={}, seeds=1, data_seeds=1)
+    plan = make_plan([Selected(counted)], [broken, FakeTask()], seeds=1, data_seeds=1)
     outcomes = list(Runner(Store(tmp_path), [observer], Inline(device="cpu"), device="cpu").run(plan))
     assert [(o.status, o.record.cell.task) for o in outcomes] == [("failed", "broken"), ("done", "fake")]
     assert Store(tmp_path).read(outcomes[0].record.cell).error.type == "ZeroDivisionError"

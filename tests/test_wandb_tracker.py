@@ -83,11 +83,12 @@ def test_an_offline_run_holds_measures_curves_config_and_the_record(bench, monke
 def _run_with_tracker(tmp_path, methods):
     from test_runner import FakeTask
 
+    from mechboard.runs.labels import Selected
     from mechboard.runs.plan import make_plan
 
     warnings, store = [], Store(tmp_path)
     tracker = WandbTracker("offline", store, warnings.append)
-    plan = make_plan(methods, [FakeTask()], passed={}, seeds=2, data_seeds=1)
+    plan = make_plan([Selected(m) for m in methods], [FakeTask()], seeds=2, data_seeds=1)
     outcomes = list(Runner(store, [Quiet(), tracker], Inline(device="cpu"), device="cpu").run(plan))
     return outcomes, warnings
 

@@ -23,7 +23,7 @@ Examples:
 
 @click.command("gate", epilog=_EXAMPLES)
 @click.option("--base", default="origin/main", show_default=True, help="Branch, tag or commit to compare with.")
-@click.option("--method", required=True, help="Names, globs, comma lists or `all`, as for `bench run`.")
+@click.option("--method", required=True, help="Names, globs, labels, comma lists or `all`, as for `bench run`.")
 @click.option("--task", required=True, help="Names, globs, suites, comma lists or `all`, as for `bench run`.")
 @click.option("--param", "parameters", multiple=True, help="METHOD.NAME=VALUE, for both sides. Repeatable.")
 @click.option("--seeds", default=1, type=click.IntRange(1), show_default=True,

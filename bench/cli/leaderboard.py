@@ -6,14 +6,18 @@ from collections.abc import Iterable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .. import cli
 from ..contract.task import Suite
-from ..errors import RecordError, UsageError
+from ..errors import BenchError, RecordError, UsageError
 from ..plugins.registry import Registry
 from .options import results_option
+
+if TYPE_CHECKING:
+    from mechboard.leaderboard.declared import Declared
 
 
 @click.group("leaderboard")
@@ -44,8 +48,24 @@ def _build(results: Path | None, out: Path | None, suites: tuple[str, ...]) -> t
     registry = Registry()
     tasks = {record.cell.task for record in records}
     chosen = [registry.load("suite", name) for name in suites] or _of_these(registry.suites().values(), tasks)
-    build_site(records, chosen, target, unreadable)
+    build_site(records, chosen, target, unreadable, _declared(registry, tasks))
     return target, len(records)
+
+
+def _declared(registry: Registry, with_records: set[str]) -> list[Declared]:
+    """Every task that there is and of which there is no record; one that does not load is told of and left out."""
+    from mechboard.leaderboard.declared import Declared
+
+    from ..runs.workers.cell import task_info
+
+    found = []
+    for name in sorted(registry.plugins("task").keys() - with_records):
+        try:
+            task = registry.load("task", name)
+            found.append(Declared(name, task.version, task_info(task)))
+        except BenchError as error:
+            click.echo(f"note: {error}", err=True)
+    return found
 
 
 def _of_these(suites: Iterable[Suite], tasks: set[str]) -> list[Suite]:

@@ -14,8 +14,9 @@ from .. import cli
 from ..errors import UsageError
 from ..plugins.registry import Registry
 from ..reference import Reference
+from ..runs.labels import with_parameters
 from ..runs.selection import parse_parameters
-from ..runs.session import Find, Session, Settings, in_order, pick
+from ..runs.session import Find, Session, Settings, in_order, pick, pick_methods
 from .options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
 @click.command("run")
 @click.option("--config", type=click.Path(path_type=Path), callback=_read_config, is_eager=True, expose_value=False,
               help="TOML file with the same keys as these flags; a flag wins if typed.")  # fmt: skip
-@click.option("--method", required=True, help="Names, globs, comma lists or `all`.")
+@click.option("--method", required=True,
+              help="Names, globs, labels such as 'eap-ig[rule=midpoint,steps=10]', comma lists or `all`.")  # fmt: skip
 @click.option("--task", help="Names, globs, suites, comma lists or `all`.")
-@click.option("--param", "parameters", multiple=True, help="METHOD.NAME=VALUE, such as eap-ig.steps=10. Repeatable.")
+@click.option("--param", "parameters", multiple=True, 
+              help="METHOD.NAME=VALUE for a method selected by name, such as eap-ig.steps=10. Repeatable.")  # fmt: skip
 @click.option("--seeds", default=1, type=click.IntRange(1), show_default=True, help="Seeds of methods that draw.")
 @click.option("--data-seeds", default=1, type=click.IntRange(1), show_default=True, help="Instances of each task.")
 @click.option("--model", type=click.Path(path_type=Path), help="A checkpoint folder of your own; needs --pairs.")
@@ -116,15 +119,15 @@ def command(**given: Any) -> int:
     own = _own(flags)
     registry = open_registry(flags.plugins, inline=flags.inline)
     notices: list[str] = []
-    methods = pick(registry, "method", flags.method, notices)
+    selected = pick_methods(registry, flags.method, notices)
     if own is not None:
         tasks, find = _own_task(registry, own)
     else:
         tasks, find = pick(registry, "task", flags.task or "", notices), registry.reference
     from ..runs.plan import make_plan
 
-    passed = parse_parameters(flags.parameters, {m.name: m for m in methods})
-    plan = make_plan(methods, tasks, passed=passed, seeds=flags.seeds, data_seeds=flags.data_seeds)
+    selected = with_parameters(selected, parse_parameters(flags.parameters, selected))
+    plan = make_plan(selected, tasks, seeds=flags.seeds, data_seeds=flags.data_seeds)
     return _run(plan, find, flags, notices)
 
 
@@ -168,13 +171,15 @@ def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
     if flags.dry_run:
         return cli.OK
     store = Store(flags.results or default_results())
-    outcomes = _outcomes(plan, Session(plan, store, find, flags.settings), store, flags)
+    outcomes = _outcomes(plan, Session(plan, store, find, flags.settings, own=flags.model is not None), store, flags)
     failed = [o for o in outcomes if o.failed]
     if flags.as_json:
         click.echo(json.dumps([report.as_json(o, store) for o in outcomes], indent=1, allow_nan=False))
     else:
         report.print_table([o.record for o in outcomes])
         report.print_next_steps(store, failed)
+    if failed and all(o.by_environment for o in failed):
+        return cli.ENVIRONMENT
     return cli.SOME_FAILED if failed else cli.OK
 
 

@@ -100,7 +100,8 @@ def _show_task(task: Task) -> None:
 def _show_record(record: Record, path: Path, top: int | None, form: str | None) -> None:
     exhibits = dict(record.exhibits)
     if top is not None:
-        exhibits = {name: exhibit.strongest(_solution(record, path), top) for name, exhibit in exhibits.items()}
+        first = next(iter(exhibits), None)
+        exhibits = {} if first is None else {first: exhibits[first].strongest(_solution(record, path), top)}
     if form is None:
         _print_record(record, exhibits)
         return
@@ -112,8 +113,8 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
             document |= exhibit.document()
         click.echo(json.dumps(document, indent=1, allow_nan=False))
     else:
-        for exhibit in exhibits.values():
-            click.echo(exhibit.export(form, record.cell.name))
+        # One picture is one file.
+        click.echo(next(iter(exhibits.values())).export(form, record.cell.name))
 
 
 def _solution(record: Record, path: Path) -> Any:

@@ -71,6 +71,13 @@ class Kind(ABC, Generic[Problem, Solution]):
     trials: ClassVar[str]
     task_trials: ClassVar[str] = ""
 
+    def check_instance(self, instance: Instance[Problem]) -> None:
+        """See that what a task has loaded fits together, before a method spends hours on it.
+
+        Raises:
+            PluginError: it does not.
+        """
+
     @abstractmethod
     def check(self, solution: object, problem: Problem) -> Solution:
         """The solution as it is scored, on the CPU.

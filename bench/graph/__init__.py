@@ -1,14 +1,17 @@
 """The fast core: a uniform decoder, its graph, patched runs and attribution. Public names."""
 
 from .ablation import Ablation, AblationKind
+from .backward import input_gradients
 from .config import DecoderConfig
 from .cost import Cost, counting
 from .decoder import Decoder
 from .graph import Graph
-from .metric_head import metric_gradient, metric_values
+from .metric_head import MetricGradient, metric_gradient, metric_values
 from .pairs import Metric, PromptPairs
-from .patching import patch_each_edge, run_patched
-from .trace import input_gradients, record_outputs, record_tape
+from .patched_run import run_patched
+from .patching import patch_each_edge, single_edge_drops
+from .span import Span
+from .trace import record_outputs, record_tape
 
 __all__ = [
     "Ablation",
@@ -18,7 +21,9 @@ __all__ = [
     "DecoderConfig",
     "Graph",
     "Metric",
+    "MetricGradient",
     "PromptPairs",
+    "Span",
     "counting",
     "input_gradients",
     "metric_gradient",
@@ -27,4 +32,5 @@ __all__ = [
     "record_outputs",
     "record_tape",
     "run_patched",
+    "single_edge_drops",
 ]

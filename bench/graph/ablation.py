@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import UsageError
 from .decoder import Decoder
 from .pairs import PromptPairs
+from .span import Span
 from .trace import new_outputs, record_outputs
 
 __all__ = ["Ablation", "AblationKind"]
@@ -80,18 +81,32 @@ class Ablation:
             return ((means * seen[:, None]).sum(1) / seen.sum())[:, None, :].expand_as(means).contiguous()
         return means
 
+    def span(self, pairs: PromptPairs) -> Span:
+        """Where clean and ablated runs of these prompts must be computed: behind what they share, which is run here."""
+        return Span.of(self._decoder, pairs, shared=self.kind == "resample")
+
     @torch.no_grad()
     def outputs(
-        self, pairs: PromptPairs, *, into: Float[Tensor, "sources prompts position d_model"] | None = None
+        self,
+        pairs: PromptPairs,
+        *,
+        into: Float[Tensor, "sources prompts position d_model"] | None = None,
+        span: Span | None = None,
     ) -> Float[Tensor, "sources prompts position d_model"]:
         """Ablated output of every source on these prompts, a tensor of its own. Cost of `resample`: one forward.
+
+        Args:
+            pairs: the prompts.
+            into: a buffer to write into, for one that is made once.
+            span: `self.span(pairs)`, to have the positions of this span only.
 
         Raises:
             UsageError: a prompt is longer than every discovery prompt, so that no mean exists there.
         """
-        embedded = self._decoder.embed(pairs.corrupt)
+        span = Span.whole() if span is None else span
+        embedded = span.embed(self._decoder, pairs.corrupt)
         if self.kind == "resample":
-            return record_outputs(self._decoder, embedded, into=into)
+            return record_outputs(self._decoder, embedded, into=into, span=span)
         outputs = new_outputs(self._decoder.graph, embedded) if into is None else into
         if self._means is None:
             return outputs.zero_()

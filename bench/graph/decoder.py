@@ -92,8 +92,8 @@ class Decoder:
 
     # -- pieces of one pass -------------------------------------------------------------------
 
-    def embed(self, tokens: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position d_model"]:
-        """The `input` node: token embeddings plus learned positions.
+    def embed(self, tokens: Int[Tensor, "batch tokens"], start: int = 0) -> Float[Tensor, "batch position d_model"]:
+        """The `input` node: token embeddings plus learned positions, of the tokens from position `start` on.
 
         Raises:
             UsageError: more positions than the model has.
@@ -103,9 +103,9 @@ class Decoder:
             raise UsageError(
                 f"A prompt of {length} tokens was given to a model of {self.config.n_ctx} positions; shorten it."
             )
-        x = self.weights.token[tokens]
+        x = self.weights.token[tokens[:, start:]]
         if self.weights.position is not None:
-            x = x + self.weights.position[:length]
+            x = x + self.weights.position[start:length]
         return x
 
     def norm(self, x: Float[Tensor, "*rows d_model"]) -> Normalised:
@@ -123,14 +123,27 @@ class Decoder:
         q, k, v = torch.split(heads, [config.n_heads, config.n_kv_heads, config.n_kv_heads], dim=-2)
         return q, self.per_query_head(k, dim=-2), self.per_query_head(v, dim=-2)
 
+    def project_part(
+        self, layer: int, part: int, x: Float[Tensor, "batch position d_model"]
+    ) -> Float[Tensor, "batch position heads d_head"]:
+        """One of q (0), k (1) and v (2) of every query head, from a normalised input."""
+        config, bias = self.config, self._fused_bias[layer]
+        counts = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
+        columns = slice(sum(counts[:part]) * config.d_head, sum(counts[: part + 1]) * config.d_head)
+        y = _affine(x, self._fused[layer][:, columns], None if bias is None else bias[columns])
+        heads = y.view(*y.shape[:-1], -1, config.d_head)
+        return heads if part == 0 else self.per_query_head(heads, dim=-2)
+
     def per_query_head(self, kv: Tensor, dim: int = 0) -> Tensor:
         """Repeat key/value heads so that each query head has its own (grouped-query attention)."""
         group = self.config.n_heads // self.config.n_kv_heads
         return kv if group == 1 else kv.repeat_interleave(group, dim=dim)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch position heads d_head"]:
-        """Causal attention."""
-        return attend(q, k, v, self.config, self.weights.rotary_frequencies)
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, at: Int[Tensor, "batch query"] | None = None
+    ) -> Float[Tensor, "batch query heads d_head"]:
+        """Causal attention of queries at positions `at`, or at the last ones, to keys of all positions from the first on."""
+        return attend(q, k, v, self.config, self.weights.rotary_frequencies, at)
 
     def write_heads(
         self, layer: int, z: Float[Tensor, "batch position heads d_head"]
@@ -140,10 +153,13 @@ class Decoder:
         out = z.flatten(-2) @ weights.o.flatten(0, 1)
         return out if weights.o_bias is None else out.add_(weights.o_bias)
 
+    def read_heads(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v of a layer when all of its heads read `x`."""
+        return self.project(layer, apply_gain(self.norm(x).unit, self.weights.layers[layer].attention_norm))
+
     def attention(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> Tensor:
         """What a layer's heads add to the residual stream when all of them read `x`."""
-        unit = apply_gain(self.norm(x).unit, self.weights.layers[layer].attention_norm)
-        return self.write_heads(layer, self.attend(*self.project(layer, unit)))
+        return self.write_heads(layer, self.attend(*self.read_heads(layer, x)))
 
     def mlp_pre(self, layer: int, x: Float[Tensor, "*rows d_model"]) -> tuple[Tensor, Tensor | None]:
         """Pre-activations of an MLP and, if it is gated, what multiplies the activations."""
@@ -175,6 +191,13 @@ class Decoder:
         final: NormWeights = self.weights.final_norm
         return _affine(apply_gain(self.norm(x).unit, final), self.weights.unembed, self.weights.unembed_bias)
 
+    def after_heads(
+        self, layer: int, x: Float[Tensor, "batch position d_model"], written: Float[Tensor, "batch position d_model"]
+    ) -> Float[Tensor, "batch position d_model"]:
+        """The residual stream behind a layer that reads `x` and whose heads have written `written`."""
+        mid = x + written
+        return mid + self.mlp(layer, x if self.config.parallel else mid) if self.config.has_mlp else mid
+
     # -- whole passes -------------------------------------------------------------------------
 
     def resume(
@@ -183,10 +206,7 @@ class Decoder:
         """Final residual stream, from the residual stream that enters `layer`. Cost: one forward."""
         count(forward=x.shape[0])
         for index in range(layer, self.config.n_layers):
-            mid = x + self.attention(index, x)
-            if self.config.has_mlp:
-                mid = mid + self.mlp(index, x if self.config.parallel else mid)
-            x = mid
+            x = self.after_heads(index, x, self.attention(index, x))
         return x
 
     @torch.no_grad()

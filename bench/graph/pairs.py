@@ -60,18 +60,25 @@ class PromptPairs:
         """All that the pairs hold."""
         yield from (self.clean, self.corrupt, self.lengths, self.positions, *self.targets.values())
 
-    def read(self, x: Float[Tensor, "prompts position width"]) -> Float[Tensor, "prompts read width"]:
-        """Rows of `x`, such as logits at all positions, at the positions that the metric reads.
+    def read(self, x: Float[Tensor, "prompts position width"], start: int = 0) -> Float[Tensor, "prompts read width"]:
+        """Rows of `x`, such as logits at all positions from `start` on, at the positions that the metric reads.
 
         Raises:
             UsageError: `x` has other prompts than these, or ends before a position that is read.
         """
-        if x.ndim != 3 or x.shape[:2] != self.clean.shape:
+        prompts, length = self.clean.shape
+        if x.ndim != 3 or x.shape[:2] != (prompts, length - start):
             raise UsageError(
                 f"A tensor of shape {tuple(x.shape)} was given to be read; valid: (prompts, positions, width) with "
-                f"{tuple(self.clean.shape)} in front, as a pass over these prompts gives."
+                f"{(prompts, length - start)} in front, as a pass over these prompts gives."
             )
-        return x.gather(1, self.positions[:, :, None].expand(-1, -1, x.shape[-1]))
+        return x.gather(1, (self.positions - start)[:, :, None].expand(-1, -1, x.shape[-1]))
+
+    def n_shared(self) -> int:
+        """How many positions come in front of the first at which a clean and its corrupt prompt differ, or that is read."""
+        differ = (self.clean != self.corrupt).any(0).nonzero()
+        first_read = int(self.positions.min())
+        return min(first_read, int(differ[0])) if len(differ) else first_read
 
     def batches(self, size: int) -> Iterator[PromptPairs]:
         """Consecutive parts of at most `size` pairs."""

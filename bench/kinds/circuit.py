@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..contract.kind import Kind
 from ..contract.scores import Evaluation, Fact, TruthInfo
-from ..errors import InvalidSolution, Unsupported
+from ..errors import InvalidSolution, PluginError, Unsupported
 from ..metrics.measures import DEFINITIONS
 from .circuit_exhibits import (
     Agreement,
@@ -51,6 +51,23 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
     exhibits = (Circuit, Distribution, Agreement, Interpolation, OperatingPoints)
     trials = "mechboard.conformance.circuit:TRIALS"
     task_trials = "mechboard.conformance.circuit_tasks:TRIALS"
+
+    def check_instance(self, instance: Instance[CircuitProblem]) -> None:
+        """See that truths are of the problem's graph.
+
+        Raises:
+            PluginError: one has more or fewer edges.
+        """
+        graph = instance.problem.graph
+        sizes = dict.fromkeys(("edges", "effects", "universe"), (graph.n_edges, "edges"))
+        for truth in instance.truths:
+            for part, (size, of) in (sizes | {"direct": (graph.n_destinations, "destinations")}).items():
+                held = getattr(truth, part)
+                if held is not None and tuple(held.shape) != (size,):
+                    raise PluginError(
+                        f"Truth {truth.name!r} holds {part} of shape {tuple(held.shape)} and its graph has {size:,} {of}; "
+                        "make it from names, `graph.edge_mask(names)`, of the graph of the same problem."
+                    )
 
     def check(self, solution: object, problem: CircuitProblem) -> EdgeScores:
         """The scores on the CPU in single precision.

@@ -140,6 +140,7 @@ class Distribution(Exhibit):
     roles: Annotated[tuple[ScoreGroup, ...], Field(strict=False)] = ()
 
     drawing: ClassVar[str] = "mechboard.drawing.distribution:distribution_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.distribution:distribution_svg"}
 
     @model_validator(mode="after")
     def _every_bin_has_a_count(self) -> Self:
@@ -179,9 +180,11 @@ class Agreement(Exhibit):
     n_edges: Annotated[int, Field(ge=1, lt=2**63)]
     r2: Annotated[float | None, Field(ge=0, le=1 + 1e-9)]
     slope: float | None
+    intercept: float | None = None
     edges: Annotated[tuple[ComparedEdge, ...], Field(strict=False, max_length=4000)]
 
     drawing: ClassVar[str] = "mechboard.drawing.agreement:agreement_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.agreement:agreement_svg"}
 
     @classmethod
     def of(cls, graph: Graph, scores: Tensor, effects: Effects, truths: Sequence[Truth]) -> Self:
@@ -198,7 +201,14 @@ class Agreement(Exhibit):
             )
             for i in fitted.shown
         )
-        return cls(measured=effects.measured, n_edges=len(effects.edges), r2=fitted.r2, slope=fitted.slope, edges=edges)
+        return cls(
+            measured=effects.measured,
+            n_edges=len(effects.edges),
+            r2=fitted.r2,
+            slope=fitted.slope,
+            intercept=fitted.intercept,
+            edges=edges,
+        )
 
     def lines(self) -> Iterator[str]:
         """R² and slope."""
@@ -229,6 +239,7 @@ class Interpolation(Exhibit):
     paths: Annotated[tuple[EdgePath, ...], Field(strict=False, max_length=100)]
 
     drawing: ClassVar[str] = "mechboard.drawing.interpolation:interpolation_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.interpolation:interpolation_svg"}
 
     @classmethod
     def of(cls, problem: CircuitProblem, scores: Tensor, effects: Effects, truths: Sequence[Truth]) -> Self:
@@ -271,6 +282,7 @@ class OperatingPoints(Exhibit):
     circuits: Annotated[tuple[KeptCircuit, ...], Field(strict=False, min_length=1, max_length=1000)]
 
     drawing: ClassVar[str] = "mechboard.drawing.operating_points:operating_points_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.operating_points:operating_points_svg"}
 
     @classmethod
     def of(cls, graph: Graph, circuits: Circuits, truth: Truth) -> Self:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..contract.progress import progress
 from ..contract.scores import Curve, Evaluation, Measure
 from ..errors import PluginError
 from ..graph import Graph, PromptPairs, metric_values, run_patched
@@ -32,13 +33,15 @@ def circuit_metrics(
     problem: CircuitProblem, pairs: PromptPairs, circuits: Sequence[Bool[Tensor, " edges"]]
 ) -> list[float]:
     """Mean metric over `pairs` of each circuit: its edges kept, all others ablated."""
-    sums = torch.zeros(len(circuits), dtype=torch.float64)
+    sums, done = torch.zeros(len(circuits), dtype=torch.float64), 0  # circuits, once for each prompt
     patched = [problem.graph.to_qkv(problem.graph.dense(~kept)) for kept in circuits]
     for batch in pairs.batches(problem.batch_size):
         clean, ablated = problem.model.embed(batch.clean), problem.ablation.outputs(batch)
         for index, edges in enumerate(patched):
             final = run_patched(problem.model, clean, ablated, edges)
             sums[index] += metric_values(problem.model, final, problem.metric, batch).double().sum().cpu()
+            done += len(batch)
+            progress(done // len(pairs), len(circuits), "circuits")
     return (sums / len(pairs)).tolist()
 
 

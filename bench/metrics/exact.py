@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..graph import metric_values, patch_each_edge, record_outputs, run_patched
+from ..graph import metric_values, record_outputs, run_patched, single_edge_drops
 from ..graph.problem import CircuitProblem, Truth
 from .correlation import correlation
 from .ranking import ranking
@@ -46,6 +46,7 @@ class Fit(NamedTuple):
 
     r2: float | None
     slope: float | None
+    intercept: float | None
     shown: list[int]
 
 
@@ -74,13 +75,14 @@ def fit(scores: Float[Tensor, " edges"], effects: Effects) -> Fit:
 
     >>> effects = Effects(torch.arange(3), torch.tensor([1.0, 0.0, -2.0]), "")
     >>> fit(torch.tensor([2.0, 0.0, -4.0]), effects)
-    Fit(r2=1.0, slope=0.5, shown=[0, 1, 2])
+    Fit(r2=1.0, slope=0.5, intercept=0.0, shown=[0, 1, 2])
     """
     given = scores.nan_to_num(0.0).double()[effects.edges]
     r = correlation(given, effects.drops)
     centred = given - given.mean()
     slope = None if r is None else float(centred @ effects.drops / (centred @ centred))
-    return Fit(None if r is None else r * r, slope, _worth_drawing(given, effects))
+    intercept = None if slope is None else float(effects.drops.mean() - slope * given.mean())
+    return Fit(None if r is None else r * r, slope, intercept, _worth_drawing(given, effects))
 
 
 def _worth_drawing(given: Tensor, effects: Effects) -> list[int]:
@@ -133,13 +135,7 @@ def _measured_once(problem: CircuitProblem) -> Float[Tensor, " edges"]:
 
 @torch.no_grad()
 def _summed_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, " edges"]]:
-    model, graph = problem.model, problem.graph
     for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).double().sum().cpu()
-        drops = torch.zeros(graph.n_sources, graph.n_destinations, dtype=torch.float64)
-        for destination, sources, finals in patch_each_edge(model, clean, problem.ablation.outputs(pairs), graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                value = metric_values(model, final, problem.metric, pairs).double().sum().cpu()
-                drops[source, destination] = unpatched - value
-        yield graph.flat(drops)
+        ablated = problem.ablation.outputs(pairs)
+        drops = single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric)
+        yield drops.double().sum(0).cpu()

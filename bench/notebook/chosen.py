@@ -1,4 +1,4 @@
-"""What was given for methods or tasks: names, globs, comma lists, suites, objects, and lists of these."""
+"""What was given for methods or tasks: names, globs, labels, comma lists, suites, objects, and lists of these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..contract.method import Method
 from ..contract.task import Suite, Task
 from ..errors import PluginError, UsageError
 from ..plugins.registry import Registry
-from ..runs.session import pick
+from ..runs.labels import Selected
+from ..runs.session import pick, pick_methods
 
 Given = str | Method | Task | Suite | Sequence[str | Method | Task | Suite]
 
@@ -23,14 +24,15 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """Methods or tasks, each once; `strangers` are names of those that no other process can find."""
+    """Selected methods or tasks, each once, with what names them; `strangers` are those that no other process finds."""
 
+    names: tuple[str, ...]
     objects: tuple[Any, ...]
     strangers: tuple[str, ...]
 
 
 def chosen(registry: Registry, what: str, given: Given, notices: list[str]) -> Chosen:
-    """What was given, as objects.
+    """What was given, as objects: methods with the parameters of their labels.
 
     Raises:
         SelectionError: a name or glob matches nothing.
@@ -38,26 +40,35 @@ def chosen(registry: Registry, what: str, given: Given, notices: list[str]) -> C
         PluginError: what was asked for by name is broken.
     """
     found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     strangers: list[str] = []
     for part in _parts(given):
         if isinstance(part, Suite) and what == "task":
             part = part.name
         if isinstance(part, str):
-            objects: Iterable[Any] = pick(registry, what, part, notices)
+            objects = _picked(registry, what, part, notices)
         elif isinstance(part, _TYPES[what]):
-            objects = [part]
+            objects = [(part.name, part, Selected(part) if what == "method" else part)]
             if not _is_installed(registry, what, part):
                 strangers.append(part.name)
         else:
             raise UsageError(f"{_short(part)} was given as a {what}; valid: {_HOW[what]}, or a list of these.")
-        for one in objects:
-            if found.setdefault(one.name, one) is not one:
+        for text, one, selected in objects:
+            if by_name.setdefault(one.name, one) is not one:
                 raise UsageError(
                     f"Two {what}s are called {one.name!r}, and a record could not tell them apart; rename yours."
                 )
+            found.setdefault(text, selected)
     if not found:
         raise UsageError(f"No {what} was given; valid: {_HOW[what]}, or 'all'.")
-    return Chosen(tuple(found.values()), tuple(strangers))
+    return Chosen(tuple(found), tuple(found.values()), tuple(strangers))
+
+
+def _picked(registry: Registry, what: str, given: str, notices: list[str]) -> list[tuple[str, Any, Any]]:
+    """Of what a text selects: how it is called, the method or task itself, and as what it is run."""
+    if what == "method":
+        return [(one.text, one.method, one) for one in pick_methods(registry, given, notices)]
+    return [(one.name, one, one) for one in pick(registry, what, given, notices)]
 
 
 def _parts(given: Given) -> Iterable[Any]:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ..cli.progress import Mode, Progress, Quiet, make_progress
-from ..runs.estimate import TimeLeft, duration
+from ..runs.estimate import Reached, TimeLeft, duration
 from ..runs.plan import Plan, PlannedCell
 from ..runs.runner import Outcome
 
@@ -40,6 +40,11 @@ class Line(Quiet):
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
         """Say which cell runs."""
         self._write(f"  {planned.cell.name}")
+
+    def reached(self, planned: PlannedCell, reached: Reached) -> None:
+        """Say how far it has come."""
+        self._left.reached(planned, reached)
+        self._write(f"  {planned.cell.name}: {reached.text()}")
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
         """Count it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..plugins.registry import Registry
 from ..records.store import Store
+from ..runs.labels import with_parameters
 from ..runs.plan import Plan, Unplanned, make_plan
 from ..runs.runner import Outcome
 from ..runs.selection import given_parameters
@@ -49,11 +50,12 @@ def run(
     An interrupt ends the run and gives back what has ended by then.
 
     Args:
-        methods: a name, glob, comma list or `"all"`, a method of one's own, or a list of these.
+        methods: a name, glob, label (`"eap[at=corrupt]"`), comma list or `"all"`, a method of one's own, or a list of
+            these.
         tasks: the same of tasks and suites.
         seeds: seeds of methods that draw.
         data_seeds: instances of each task.
-        parameters: settings per method, `{"eap-ig": {"steps": 10}}`.
+        parameters: settings per method that is given by name, `{"eap-ig": {"steps": 10}}`; a label says its own.
         results: a folder that keeps records and is asked first, as `bench run --results`; without one they live as
             long as what is returned.
         device: a torch device.
@@ -80,8 +82,9 @@ def run(
         fresh=fresh,
         inline=_inline(inline, (*ours.strangers, *theirs.strangers)),
     )
-    passed = given_parameters(parameters or {}, {m.name: m for m in ours.objects})
-    plan = make_plan(ours.objects, theirs.objects, passed=passed, seeds=seeds, data_seeds=data_seeds)
+    passed = given_parameters(parameters or {}, ours.objects)
+    selected = with_parameters(ours.objects, passed)
+    plan = make_plan(selected, theirs.objects, seeds=seeds, data_seeds=data_seeds)
     temporary = TemporaryDirectory(prefix="mechboard-") if results is None else None
     store = Store(temporary.name if temporary else Path(str(results)))
     outcomes: list[Outcome] = []
@@ -131,5 +134,5 @@ def _call(methods: Chosen, tasks: Chosen, **settings: Any) -> str:
     """The call as a record tells it: what decides about the numbers, spelled out."""
     defaults = {"seeds": 1, "data_seeds": 1, "parameters": {}, "device": "cpu"}
     told = [f"{name}={value!r}" for name, value in settings.items() if value != defaults[name]]
-    named = [repr([one.name for one in part.objects]) for part in (methods, tasks)]
+    named = [repr(list(part.names)) for part in (methods, tasks)]
     return f"mechboard.run({', '.join([*named, *told])})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from ..contract.task import Task
 from ..errors import PluginError
 from ..kinds import kind
 from ..records import Cell
-from .selection import label, make_parameters, slug
+from .labels import Selected, label, slug
+from .selection import make_parameters
 
 
 @dataclass(frozen=True)
@@ -45,44 +46,42 @@ class Plan:
     unplanned: tuple[Unplanned, ...]
 
 
-def make_plan(
-    methods: Sequence[Method],
-    tasks: Sequence[Task],
-    *,
-    passed: Mapping[str, Mapping[str, Any]],
-    seeds: int,
-    data_seeds: int,
-) -> Plan:
-    """Cross methods and tasks. A deterministic method gets one seed, whatever `seeds` is.
+def make_plan(selected: Sequence[Selected], tasks: Sequence[Task], *, seeds: int, data_seeds: int) -> Plan:
+    """Cross methods and tasks, each pair once by whatever it was selected.
+
+    A deterministic method gets one seed, whatever `seeds` is.
 
     Raises:
         UsageError: a method refuses its parameters.
         PluginError: a task states the chance of a measure whose chance is not the task's.
     """
-    cells: list[PlannedCell] = []
-    unplanned: list[Unplanned] = []
-    parameters = {m.name: make_parameters(m, passed.get(m.name, {})) for m in methods}
+    cells: dict[str, PlannedCell] = {}
+    unplanned: dict[tuple[str, str], Unplanned] = {}
+    chosen = [(one, make_parameters(one.method, one.passed)) for one in selected]
+
+    def leave_out(one: Selected, parameters: Any, task: Task, status: str, reason: str) -> None:
+        said = label(one.method, parameters) + (f"@{one.adapter}" if one.adapter else "")
+        unplanned.setdefault((said, task.name), Unplanned(said, task.name, status, reason))
+
     for task in tasks:
         check_chance(task)
         absent = [asset.name for asset in task.assets if locate(asset) is None]
-        if absent:
-            reason = f"assets not here: bench pull {' '.join(absent)}"
-            unplanned += [Unplanned(label(m, parameters[m.name]), task.name, "skipped", reason) for m in methods]
-            continue
-        crossed: list[tuple[Method, Adapter[Any, Any] | None]] = []
-        for m in methods:
-            ways = _ways(m, task)
-            crossed += [(m, adapter) for adapter in ways]
-            if not ways:
-                reason = f"{m.name} answers {', '.join(sorted(m.kinds))} tasks, this is a {task.kind} task"
-                unplanned.append(Unplanned(label(m, parameters[m.name]), task.name, "unsupported", reason))
+        crossed: list[tuple[Selected, Any, Adapter[Any, Any] | None]] = []
+        for one, parameters in chosen:
+            ways = _ways(one, task)
+            if absent:
+                reason = f"assets not here: bench pull {' '.join(absent)}"
+                leave_out(one, parameters, task, "skipped", reason)
+            elif not ways:
+                leave_out(one, parameters, task, "unsupported", _no_way(one, task))
+            else:
+                crossed += [(one, parameters, adapter) for adapter in ways]
         for data_seed in range(data_seeds):
-            for m, adapter in crossed:
-                for seed in range(1 if m.deterministic else seeds):
-                    chosen = parameters[m.name]
-                    cell = _cell(m, chosen, passed.get(m.name, {}), adapter, task, data_seed, seed)
-                    cells.append(PlannedCell(cell, m, chosen, task, adapter))
-    return Plan(tuple(cells), tuple(unplanned))
+            for one, parameters, adapter in crossed:
+                for seed in range(1 if one.method.deterministic else seeds):
+                    cell = _cell(one, parameters, adapter, task, data_seed, seed)
+                    cells.setdefault(cell.name, PlannedCell(cell, one.method, parameters, task, adapter))
+    return Plan(tuple(cells.values()), tuple(unplanned.values()))
 
 
 def check_chance(task: Task) -> None:
@@ -99,28 +98,29 @@ def check_chance(task: Task) -> None:
         )
 
 
-def _ways(m: Method, task: Task) -> list[Adapter[Any, Any] | None]:
-    """How a method answers a task: by itself (None), else through each adapter that leads there."""
-    if task.kind in m.kinds:
-        return [None]
-    return [adapter for adapter in kind(task.kind).adapters if adapter.inner.name in m.kinds]
+def _ways(one: Selected, task: Task) -> list[Adapter[Any, Any] | None]:
+    """How a method answers a task: by itself (None), else through each adapter that leads there, or the one of a label."""
+    if task.kind in one.method.kinds:
+        return [] if one.adapter else [None]
+    leading = [adapter for adapter in kind(task.kind).adapters if adapter.inner.name in one.method.kinds]
+    return [adapter for adapter in leading if one.adapter in (None, adapter.name)]
+
+
+def _no_way(one: Selected, task: Task) -> str:
+    kinds = ", ".join(sorted(one.method.kinds))
+    through = f" and not through {one.adapter!r}" if one.adapter else ""
+    return f"{one.method.name} answers {kinds} tasks{through}, this is a {task.kind} task"
 
 
 def _cell(
-    m: Method,
-    parameters: Any,
-    passed: Mapping[str, Any],
-    adapter: Adapter[Any, Any] | None,
-    task: Task,
-    data_seed: int,
-    seed: int,
+    one: Selected, parameters: Any, adapter: Adapter[Any, Any] | None, task: Task, data_seed: int, seed: int
 ) -> Cell:
     return Cell(
-        method=m.name,
-        label=label(m, parameters, adapter),
-        slug=slug(m, parameters, adapter),
+        method=one.method.name,
+        label=label(one.method, parameters, adapter),
+        slug=slug(one.method, parameters, adapter),
         parameters=asdict(parameters),
-        parameters_passed=dict(passed),
+        parameters_passed=dict(one.passed),
         adapter=adapter.name if adapter else None,
         task=task.name,
         task_version=task.version,

@@ -11,14 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..contract.progress import Step
 from ..contract.scores import Evaluation
-from ..errors import RecordError
+from ..errors import EnvironmentFault, FetchError, RecordError, WriteError
 from ..records import MethodInfo, Record, provenance
 from ..records.answer import Answer
 from ..records.store import Store
 from . import identity
+from .estimate import Pace, Reached, duration
 from .plan import Plan, PlannedCell
-from .workers.cell import Answered, Ended, Event, Failure, Job, Scored, Started, failure, task_info
+from .workers.cell import Answered, Doing, Ended, Event, Failure, Job, Scored, Started, Tell, failure, task_info
+
+_FAULTS = {fault.__name__ for fault in (EnvironmentFault, FetchError, WriteError)}
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,21 @@ class Outcome:
         """Whether something went wrong; a method that declines has done nothing wrong."""
         return self.record.status not in ("done", "unsupported")
 
+    @property
+    def by_environment(self) -> bool:
+        """Whether what went wrong is the disk, the network or the machine."""
+        return self.record.error is not None and self.record.error.type in _FAULTS
+
 
 class Observer(Protocol):
     """Watches a run; the terminal's progress is one. Several cells may be under way at once."""
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
         """A cell begins; `number` counts those that have begun."""
+        ...
+
+    def reached(self, planned: PlannedCell, reached: Reached) -> None:
+        """A cell says how far it has come, a few times a second at most and never within its first second."""
         ...
 
     def ended(self, outcome: Outcome, number: int, total: int) -> None:
@@ -54,8 +67,12 @@ class Observer(Protocol):
 class Executor(Protocol):
     """Solves and scores jobs: `workers.pool.Pool` in other processes, `workers.inline.Inline` in this one."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """What happens, as it happens."""
+    def run(self, jobs: Sequence[Job], tell: Tell) -> Iterator[Event]:
+        """What happens, as it happens; `tell` hears how far jobs have come in between."""
+        ...
+
+    def allowed(self, doing: Doing) -> float | None:
+        """Seconds after which solving or scoring a cell is ended, None without a limit."""
         ...
 
 
@@ -65,6 +82,8 @@ class _Begun:
 
     record: Record
     since: float
+    pace: Pace
+    warned: bool = False
 
 
 class Runner:
@@ -102,8 +121,12 @@ class Runner:
             yield self._tell(Outcome(settled, _kept_as(settled), time.perf_counter() - begun), ended, total)
         under_way: dict[int, _Begun] = {}
         started = ended
+
+        def tell(job: Job, doing: Doing, step: Step) -> None:
+            self._hear(under_way[id(job)], job.planned, doing, step)
+
         try:
-            for event in self._executor.run(jobs):
+            for event in self._executor.run(jobs, tell):
                 if isinstance(event, Started):
                     started += 1
                     self._start(event.job, under_way)
@@ -166,7 +189,23 @@ class Runner:
 
     def _start(self, job: Job, under_way: dict[int, _Begun]) -> None:
         record = _blank(job.planned, job.solution_id, job.evaluation_id, job.provenance)
-        under_way[id(job)] = _Begun(record, time.perf_counter())
+        under_way[id(job)] = _Begun(record, time.perf_counter(), Pace())
+
+    def _hear(self, begun: _Begun, planned: PlannedCell, doing: Doing, step: Step) -> None:
+        """Tell how far a cell has come, and at once if it will not be let go to its end."""
+        reached = begun.pace.reached(doing, step)
+        if reached is None:
+            return
+        allowed, expected = self._executor.allowed(doing), reached.expected
+        too_long = allowed is not None and expected is not None and expected > allowed
+        for observer in self._observers:
+            observer.reached(planned, reached)
+            if too_long and not begun.warned:
+                observer.noticed(
+                    f"{planned.cell.name} will take about {duration(expected or 0)} of {doing}, and is killed after "
+                    f"{duration(allowed or 0)}; raise --timeout."
+                )
+        begun.warned |= too_long
 
     def _end(self, event: Ended, under_way: dict[int, _Begun]) -> Outcome:
         begun = under_way.pop(id(event.job))

@@ -1,17 +1,16 @@
-"""From what was typed to what will run: `all`, globs and comma lists; parameters; labels and slugs."""
+"""From what was typed to what will run: `all`, globs and comma lists; parameters, and those that a label says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from ..contract.kind import Adapter
 from ..contract.method import Method
 from ..errors import UsageError, unknown
+from .labels import Label, Selected
 
 
 def select(
@@ -46,8 +45,8 @@ def select(
     return chosen
 
 
-def parse_parameters(given: Sequence[str], methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
-    """`METHOD.NAME=VALUE` settings, per method, converted to the type of the default.
+def parse_parameters(given: Sequence[str], selected: Sequence[Selected]) -> dict[str, dict[str, Any]]:
+    """`METHOD.NAME=VALUE` settings, per method that was selected by name, converted to the type of the default.
 
     Raises:
         UsageError: a setting is malformed, or names a method that is not selected or a parameter it lacks.
@@ -58,19 +57,45 @@ def parse_parameters(given: Sequence[str], methods: Mapping[str, Method]) -> dic
         name, dot, parameter = target.rpartition(".")
         if not equals or not dot:
             raise UsageError(f"--param {setting!r} was given; valid: METHOD.NAME=VALUE, such as eap-ig.steps=10.")
-        if name not in methods:
-            raise unknown("selected method", name, methods)
-        defaults = methods[name].defaults
-        if parameter not in defaults:
-            raise unknown(f"parameter of {name}", parameter, defaults)
-        parsed.setdefault(name, {})[parameter] = _convert(setting, value, defaults[parameter])
+        method = _by_name(name, selected)
+        parsed.setdefault(name, {})[parameter] = _parse(f"--param {setting!r}", method, parameter, value)
     return parsed
 
 
-def _convert(setting: str, value: str, default: Any) -> Any:
+def parameters_of(label: Label, method: Method) -> dict[str, Any]:
+    """What a label says of a method's parameters, converted to the types of the defaults.
+
+    Raises:
+        UsageError: the method lacks a parameter, or a value is of another type.
+    """
+    said = f"The label {label.text!r}"
+    return {name: _parse(said, method, name, value) for name, value in label.settings.items()}
+
+
+def _by_name(name: str, selected: Sequence[Selected]) -> Method:
+    """The method of this name for which parameters may be given, since no label says them."""
+    methods = {one.method.name: one.method for one in selected if not one.typed}
+    labels = [one.typed for one in selected if one.method.name == name]
+    if name not in methods and labels:
+        raise UsageError(
+            f"Parameters of {name} were given, and it was selected by the label {labels[0]!r}, which says them all; "
+            "write them into the label."
+        )
+    if name not in methods:
+        raise unknown("selected method", name, methods)
+    return methods[name]
+
+
+def _parse(said: str, method: Method, parameter: str, value: str) -> Any:
+    if parameter not in method.defaults:
+        raise unknown(f"parameter of {method.name}", parameter, method.defaults)
+    return _convert(said, value, method.defaults[parameter])
+
+
+def _convert(said: str, value: str, default: Any) -> Any:
     if isinstance(default, bool):
         if value.lower() not in ("true", "false"):
-            raise UsageError(f"--param {setting!r} was given; valid values: true, false.")
+            raise UsageError(f"{said} was given; valid values: true, false.")
         return value.lower() == "true"
     try:
         converted = type(default)(value)
@@ -78,13 +103,11 @@ def _convert(setting: str, value: str, default: Any) -> Any:
             raise ValueError
     except (TypeError, ValueError) as error:
         kind = type(default).__name__
-        raise UsageError(f"--param {setting!r} was given; valid: a value of type {kind}, finite.") from error
+        raise UsageError(f"{said} was given; valid: a value of type {kind}, finite.") from error
     return converted
 
 
-def given_parameters(
-    given: Mapping[str, Mapping[str, Any]], methods: Mapping[str, Method]
-) -> dict[str, dict[str, Any]]:
+def given_parameters(given: Mapping[str, Mapping[str, Any]], selected: Sequence[Selected]) -> dict[str, dict[str, Any]]:
     """Settings per method as values, `{"eap-ig": {"steps": 10}}`, held to the types of the defaults.
 
     Raises:
@@ -92,9 +115,7 @@ def given_parameters(
     """
     checked: dict[str, dict[str, Any]] = {}
     for name, settings in given.items():
-        if name not in methods:
-            raise unknown("selected method", name, methods)
-        defaults = methods[name].defaults
+        defaults = _by_name(name, selected).defaults
         for parameter, value in settings.items():
             if parameter not in defaults:
                 raise unknown(f"parameter of {name}", parameter, defaults)
@@ -125,26 +146,3 @@ def make_parameters(method: Method, passed: Mapping[str, Any]) -> Any:
         return method.parameters(**passed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"Method {method.name!r} refuses {dict(passed)!r}: {error}") from error
-
-
-def _changed(method: Method, parameters: Any) -> list[str]:
-    values = {f.name: getattr(parameters, f.name) for f in fields(parameters)}
-    return [f"{name}={value}" for name, value in sorted(values.items()) if value != method.defaults[name]]
-
-
-def label(method: Method, parameters: Any, adapter: Adapter[Any, Any] | None = None) -> str:
-    """How tables name a method: `eap-ig[steps=10]`, with the parameters that differ from the default.
-
-    An adapted method has the adapter's name behind an `@`: `eap-ig[steps=10]@cut`.
-    """
-    changed = _changed(method, parameters)
-    return (f"{method.name}[{','.join(changed)}]" if changed else method.name) + _behind(adapter)
-
-
-def slug(method: Method, parameters: Any, adapter: Adapter[Any, Any] | None = None) -> str:
-    """The folder of a method's records: `eap-ig+steps=10`."""
-    return "+".join([method.name, *_changed(method, parameters)]) + _behind(adapter)
-
-
-def _behind(adapter: Adapter[Any, Any] | None) -> str:
-    return f"@{adapter.name}" if adapter else ""

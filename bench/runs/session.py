@@ -1,6 +1,6 @@
 """One run, from names to outcomes: what `bench run` and `mechboard.run` have in common.
 
-    registry -> pick -> methods, tasks -> plan -> Session(plan, store, find, settings).run(observers) -> outcomes
+    registry -> pick, pick_methods -> tasks, selected methods -> plan -> Session(plan, store, find, settings).run(observers) -> outcomes
 
 The command line adds flags, a config file and printing, a notebook adds objects and results to look at.
 """
@@ -12,10 +12,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PluginError, UsageError
+from ..errors import PluginError, UsageError, unknown
 from ..plugins.registry import Registry
 from ..reference import Reference
-from .selection import select
+from .labels import Selected, parse_label, split
+from .selection import parameters_of, select
 
 # torch takes seconds to import, which a mistyped name need not wait for: what needs it is imported where it is used.
 if TYPE_CHECKING:
@@ -68,18 +69,50 @@ def pick(registry: Registry, what: str, given: str, notices: list[str]) -> list[
     return loaded
 
 
+def pick_methods(registry: Registry, given: str, notices: list[str]) -> list[Selected]:
+    """The methods that a comma list of names, globs and labels selects; each label with its own parameters.
+
+    Raises:
+        SelectionError: a part matches nothing, or a label names a parameter that the method lacks.
+        UsageError: a label is malformed or has a value of another type.
+        PluginError: what was asked for by name is broken.
+    """
+    selected: list[Selected] = []
+    for part in split(given):
+        label = parse_label(part)
+        if label is None:
+            selected += [Selected(method) for method in pick(registry, "method", part, notices)]
+            continue
+        if label.name not in registry.plugins("method"):
+            raise unknown("method", label.name, registry.plugins("method"))
+        method = registry.load("method", label.name)
+        selected.append(Selected(method, parameters_of(label, method), label.text, label.adapter))
+    return selected
+
+
 class Session:
     """A plan, the folder that keeps its records, and how its cells are run.
 
-    `command` is how one would do it again, for the records; the command line's own if it is not given.
+    `command` is how one would do it again, for the records; the command line's own if it is not given. With `own` the
+    plan's one task is made of what the user gave on the spot; it is tried here, so that a mistake in it ends the run.
 
     Raises:
         UsageError: the settings contradict each other, or do not work on this machine.
         StoreError: the folder is not to be written, or cannot be.
     """
 
-    def __init__(self, plan: Plan, store: Store, find: Find, settings: Settings, *, command: str | None = None) -> None:
-        self._plan, self._store, self._find, self._settings, self._command = plan, store, find, settings, command
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        find: Find,
+        settings: Settings,
+        *,
+        command: str | None = None,
+        own: bool = False,
+    ) -> None:
+        self._plan, self._store, self._find, self._settings = plan, store, find, settings
+        self._command, self._own = command, own
         _check(settings)
         check_device(settings.device, settings.spelled("device"))
         store.check_writable()
@@ -105,7 +138,10 @@ class Session:
             command=self._command,
         )
         if runner.pending(self._plan):
-            _prepare(self._plan, inline=settings.inline)
+            if not settings.inline:
+                _warm_up()
+            if self._own:
+                self._plan.cells[0].task.load(0, "cpu")
         yield from runner.run(self._plan)
 
 
@@ -156,12 +192,8 @@ def _executor(find: Find, settings: Settings, threads: int) -> Executor:
     return Pool(find, device=settings.device, jobs=settings.jobs, limits=limits, threads=threads)
 
 
-def _prepare(plan: Plan, *, inline: bool) -> None:
-    """What can be done while the first problems are being planned, and what should stop the run before it begins."""
-    if not inline:
-        from .workers.server import warm_up
+def _warm_up() -> None:
+    """Let the server of processes start while the first cells are looked at."""
+    from .workers.server import warm_up
 
-        warm_up()
-    for task in {planned.task.name: planned.task for planned in plan.cells}.values():
-        if not task.ranked:  # one's own prompts, in which one's own mistakes are likely
-            task.load(0, "cpu")
+    warm_up()

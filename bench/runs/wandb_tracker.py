@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ..records.store import Store
+from .estimate import Reached
 from .plan import PlannedCell
 from .runner import Outcome
 
@@ -24,6 +25,9 @@ class WandbTracker:
         self._working = True
 
     def started(self, planned: PlannedCell, number: int, total: int) -> None:
+        """Nothing: a cell is sent when it has ended."""
+
+    def reached(self, planned: PlannedCell, reached: Reached) -> None:
         """Nothing: a cell is sent when it has ended."""
 
     def noticed(self, message: str) -> None:

@@ -223,4 +223,14 @@ const describe = (plot) => {
   });
 };
 
-document.querySelectorAll("svg.plot.curves").forEach(describe);
+// A name in the legend picks its line out of the others.
+const pick = (plot) => {
+  const lines = plot.querySelectorAll("polyline[data-name]");
+  plot.parentElement.querySelectorAll(".legend li").forEach((item, place) => {
+    const on = (is) => () => [plot, lines[place]].forEach((part, i) => part.classList.toggle(i ? "on" : "picked", is));
+    item.addEventListener("pointerenter", on(true));
+    item.addEventListener("pointerleave", on(false));
+  });
+};
+
+document.querySelectorAll("svg.plot.curves").forEach((plot) => { describe(plot); pick(plot); });

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import random
 import signal
 import sys
 import time
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import torch
 
+from mechboard.contract.progress import Step
 from mechboard.graph import PromptPairs
 from mechboard.methods.eap import eap
-from mechboard.protocols import EdgeScores, NoParameters, Truth, method
+from mechboard.protocols import EdgeScores, NoParameters, Truth, method, progress
+from mechboard.runs.workers.page import Page
 
 TRACE = Path(os.environ.get("ABUSES_TRACE", "."))
 
@@ -152,6 +155,28 @@ def interrupts(problem):
     raise KeyboardInterrupt
 
 
+def floods_progress(problem):
+    for done in range(100_000):
+        progress(done, 100_000, "edges")
+    return _answer(problem)
+
+
+def scribbles_over_progress(problem):
+    [page] = [thing for thing in gc.get_objects() if isinstance(thing, Page)]
+    size = len(page._memory)
+    for seed in range(2000):
+        page._memory[:] = random.Random(seed).randbytes(size)
+        page.write(Step(2**62, 1, "\x1b[2J", float("nan"), -1.0))
+    return _answer(problem)
+
+
+def tells_nonsense(problem):
+    for done, total, unit in ((3, 2, "edges"), (-1, 2, "edges"), (0, 0, "edges"), (1, 2, "\x1b[2J"), (None, "x", 3)):
+        progress(done, total, unit)
+    progress(1, 2, "edges", share="most")
+    return _answer(problem)
+
+
 def peeks(problem):
     assert problem.truth is None
     discovery = {tuple(row) for row in problem.pairs.clean.tolist()}
@@ -184,6 +209,9 @@ STATUSES = {
     kills_its_parent: "crashed",
     raises: "failed",
     interrupts: "failed",
+    floods_progress: "done",
+    scribbles_over_progress: "done",
+    tells_nonsense: "done",
     peeks: "done",
 }
 

@@ -42,7 +42,7 @@ def {attribute}(problem: CircuitProblem, generator: torch.Generator, parameters:
         tape = record_tape(model, model.embed(pairs.clean), subtract_from=outputs)  # outputs <- clean - ablated
         differences = outputs.norm(dim=-1).flatten(1)
         at_end = metric_gradient(model, tape.final, problem.metric, pairs)
-        for destinations, gradients, _ in input_gradients(model, tape, at_end):
+        for destinations, gradients, *_ in input_gradients(model, tape, at_end):
             scores[:, destinations] += differences @ gradients.norm(dim=-1).flatten(1).T ** parameters.power
     return EdgeScores(problem.graph.flat(problem.graph.sum_qkv(scores)) / problem.pairs.clean.numel())
 '''

@@ -6,12 +6,13 @@ Weights and prompts are fingerprinted around the method: a method that changes t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter
@@ -19,9 +20,10 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from ...contract.kind import AnyProblem
 from ...contract.method import Method
+from ...contract.progress import Step, listening
 from ...contract.scores import Evaluation
 from ...contract.task import Instance, Task
-from ...errors import InvalidSolution, Unsupported
+from ...errors import InvalidSolution, PluginError, Unsupported, WriteError
 from ...graph import Cost, counting
 from ...kinds import kind
 from ...records import CostRecord, ErrorRecord, Provenance, Status, TaskInfo
@@ -91,6 +93,12 @@ class Ended:
 
 Event = Started | Answered | Ended
 
+Doing = Literal["solving", "scoring"]
+"""What is done for a cell and tells how far it is."""
+
+Tell = Callable[[Job, Doing, Step], None]
+"""Where an executor says how far a job has come. No event: it is told at once, also by what runs in this process."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -107,6 +115,23 @@ class Assignment:
     provenance: Provenance
 
 
+def load(task: Task, data_seed: int, device: str) -> Instance[Any]:
+    """The instance of a data seed, as a task's kind can use it.
+
+    Raises:
+        PluginError: it is no instance, or does not fit together.
+        Exception: whatever the task raises.
+    """
+    instance: object = task.load(data_seed, device)
+    if not isinstance(instance, Instance):
+        raise PluginError(
+            f"Task {task.name!r} loads {type(instance).__name__}; valid: mechboard.protocols.Instance(problem=..., "
+            "held_out=..., truths=...)."
+        )
+    kind(task.kind).check_instance(instance)
+    return instance
+
+
 def show(task: Task, instance: Instance[Any], sees: frozenset[str]) -> Any:
     """The problem with what a method declares to see.
 
@@ -119,8 +144,10 @@ def show(task: Task, instance: Instance[Any], sees: frozenset[str]) -> Any:
     return asked.reveal(instance, sees)
 
 
-def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
+def solve(assigned: Assignment, task: Task, problem: AnyProblem, tell: Callable[[Step], None]) -> Answer:
     """Run a method on a problem that shows what the method sees, and check what it returns.
+
+    `tell` hears how far the method has come, where it says so.
 
     Raises:
         InvalidSolution: the answer cannot be scored, or the method changed the model or the prompts.
@@ -135,7 +162,7 @@ def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
     generator = torch.Generator().manual_seed(assigned.seed)  # on the CPU, so that draws do not depend on the device
     reset_peak_memory()
     begun = time.perf_counter()
-    with counting() as cost:
+    with listening(tell), counting() as cost:
         returned = method(problem, generator, assigned.parameters)
     seconds = time.perf_counter() - begun
     peak = peak_memory()
@@ -148,11 +175,14 @@ def solve(assigned: Assignment, task: Task, problem: AnyProblem) -> Answer:
     return Answer(assigned.solution_id, tensors, _cost(cost, problem.n_prompts, seconds, peak), assigned.provenance)
 
 
-def score(task: Task, instance: Instance[Any], tensors: Mapping[str, torch.Tensor]) -> Scored:
-    """Score an answer on what the instance holds back."""
+def score(
+    task: Task, instance: Instance[Any], tensors: Mapping[str, torch.Tensor], tell: Callable[[Step], None]
+) -> Scored:
+    """Score an answer on what the instance holds back; `tell` hears how far it has come."""
     begun = time.perf_counter()
     asked = kind(task.kind)
-    evaluation = asked.score(task, instance, asked.unpack(tensors))
+    with listening(tell):
+        evaluation = asked.score(task, instance, asked.unpack(tensors))
     return Scored(
         evaluation, identity.scorer_id(task, instance), task_info(task, instance), time.perf_counter() - begun
     )
@@ -181,6 +211,9 @@ def failure(error: BaseException) -> Failure:
         )
     if isinstance(error, Unsupported):
         return Failure("unsupported", ErrorRecord(type="Unsupported", message=str(error), traceback=""))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        said = f"A file cannot be written ({error.strerror}); free space, then run again."
+        return Failure("failed", ErrorRecord(type=WriteError.__name__, message=said, traceback=text))
     status: Status = "invalid" if isinstance(error, InvalidSolution) else "failed"
     return Failure(status, ErrorRecord(type=type(error).__name__, message=str(error), traceback=text))
 

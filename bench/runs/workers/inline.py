@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,15 +20,18 @@ from ...records.answer import Answer
 from .cell import (
     Answered,
     Assignment,
+    Doing,
     Ended,
     Event,
     Failure,
     Job,
     Scored,
     Started,
+    Tell,
     failure,
     fingerprint,
     generator_seed,
+    load,
     score,
     show,
     solve,
@@ -43,7 +47,10 @@ class Inline:
         self._instance: Instance[Any] | Failure | None = None
         self._clean = ""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def allowed(self, doing: Doing) -> None:
+        """No limit: what runs here cannot be stopped."""
+
+    def run(self, jobs: Sequence[Job], tell: Tell) -> Iterator[Event]:
         """What happens, as it happens; an interrupt goes through."""
         for job in jobs:
             yield Started(job)
@@ -56,7 +63,7 @@ class Inline:
                 try:
                     with _settings_kept():
                         shown = show(job.planned.task, instance, job.planned.method.sees)
-                        answer = solve(_assignment(job), job.planned.task, shown)
+                        answer = solve(_assignment(job), job.planned.task, shown, partial(tell, job, "solving"))
                 except (Exception, SystemExit) as error:
                     yield Ended(job, failure(error), None, b"")
                     continue
@@ -64,22 +71,22 @@ class Inline:
                     if fingerprint(instance.problem) != self._clean:
                         self._key = None
                 yield Answered(job, answer, b"")
-            yield Ended(job, self._score(job, instance, answer), answer)
+            yield Ended(job, self._score(job, instance, answer, tell), answer)
 
     def _load(self, job: Job) -> Instance[Any] | Failure:
         task, data_seed = job.planned.task, job.planned.cell.data_seed
         if self._key != (task.name, data_seed) or self._instance is None:
             self._key = (task.name, data_seed)
             try:
-                self._instance = task.load(data_seed, self._device)
+                self._instance = load(task, data_seed, self._device)
                 self._clean = fingerprint(self._instance.problem)
             except Exception as error:
                 self._instance = failure(error)
         return self._instance
 
-    def _score(self, job: Job, instance: Instance[Any], answer: Answer) -> Scored | Failure:
+    def _score(self, job: Job, instance: Instance[Any], answer: Answer, tell: Tell) -> Scored | Failure:
         try:
-            return score(job.planned.task, instance, answer.tensors)
+            return score(job.planned.task, instance, answer.tensors, partial(tell, job, "scoring"))
         except Exception as error:
             return failure(error)
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
+from ...contract.progress import Step
 from ...errors import RecordError
 from ...records.answer import Answer, unpack
 from ...reference import Reference
-from .cell import Answered, Ended, Event, Failure, Job, Started, failure, generator_seed, stopped
+from .cell import Answered, Doing, Ended, Event, Failure, Job, Started, Tell, failure, generator_seed, stopped
 from .sandbox import Limits
 from .workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop
 
@@ -23,7 +24,7 @@ from .workshop import BEGUN, OPEN, Order, Problem, Solved, Workshop
 # report a method that it killed.
 _AT_LEAST, _GRACE = 300.0, 30.0
 
-Stage = Literal["idle", "waiting", "opening", "solving", "scoring"]
+Stage = Doing | Literal["idle", "waiting", "opening"]
 _SAYS = {
     "waiting": "The server of processes",
     "opening": "Loading the problem",
@@ -70,7 +71,11 @@ class Pool:
         self._find, self._device, self._limits, self._threads = find, device, limits, threads
         self._slots = [_Slot() for _ in range(jobs)]
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def allowed(self, doing: Doing) -> float | None:
+        """Seconds after which this is ended, None without a limit."""
+        return self._limits.timeout if doing == "solving" else self._allowed(doing)
+
+    def run(self, jobs: Sequence[Job], tell: Tell) -> Iterator[Event]:
         """What happens, as it happens. When the iteration is given up, everything that runs is killed."""
         waiting = [(self._problem(job), job) for job in jobs]
         try:
@@ -84,8 +89,8 @@ class Pool:
                 ready = wait([c for c in connections if c is not None], self._next_deadline())
                 for slot, connection in zip(self._slots, connections, strict=True):
                     if connection is not None and connection in ready:
-                        yield from self._hear(slot, connection)
-                    elif slot.job is not None and self._late(slot):
+                        yield from self._hear(slot, connection, tell)
+                    if slot.job is not None and self._late(slot):
                         yield self._give_up(slot, self._timeout(slot.stage))
         finally:
             for slot in self._slots:
@@ -134,7 +139,7 @@ class Pool:
             )
         )
 
-    def _hear(self, slot: _Slot, connection: Connection) -> Iterator[Event]:
+    def _hear(self, slot: _Slot, connection: Connection, tell: Tell) -> Iterator[Event]:
         assert slot.job is not None
         assert slot.workshop is not None
         try:
@@ -142,7 +147,9 @@ class Pool:
         except (EOFError, OSError):
             yield self._give_up(slot, _gone(slot.stage))
             return
-        if isinstance(message, Solved):
+        if isinstance(message, Step):
+            tell(slot.job, "scoring" if slot.stage == "scoring" else "solving", message)
+        elif isinstance(message, Solved):
             yield from self._solved(slot, slot.workshop, message)
         elif message == BEGUN:
             slot.turn("opening")  # the time that the server took to start is nobody's fault

@@ -68,17 +68,18 @@ def run_forked(
     log: Path,
     limits: Limits,
     abandoned: Callable[[], bool],
+    glance: Callable[[], None],
     spare: Collection[int] = (),
 ) -> Ending:
     """Do the work in a fork; returns when nothing of it is left.
 
     What it returns is written to `result`, what it prints to `log`. It is killed when nobody waits for it any more, which
-    `abandoned` tells. Children in `spare` are no leftovers.
+    `abandoned` tells. `glance` is called again and again while it runs. Children in `spare` are no leftovers.
     """
     pid = os.fork()
     if pid == 0:
         _work_and_exit(work, result, log)
-    ending = _watch(pid, limits, log, abandoned)
+    ending = _watch(pid, limits, log, abandoned, glance)
     for child in psutil.Process().children():
         if child.pid not in spare:
             kill_tree(child.pid)
@@ -115,7 +116,7 @@ def _redirect(log: Path) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False, buffering=1)  # noqa: SIM115
 
 
-def _watch(pid: int, limits: Limits, log: Path, abandoned: Callable[[], bool]) -> Ending:
+def _watch(pid: int, limits: Limits, log: Path, abandoned: Callable[[], bool], glance: Callable[[], None]) -> Ending:
     begun, pause, limit = time.monotonic(), _SHORTEST, ""
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -125,6 +126,7 @@ def _watch(pid: int, limits: Limits, log: Path, abandoned: Callable[[], bool]) -
             limit = "abandoned" if abandoned() else _limit_met(pid, limits, time.monotonic() - begun, log)
             if limit:
                 kill_tree(pid)
+        glance()
         time.sleep(pause)
         pause = min(_LONGEST, pause * 1.5)
 

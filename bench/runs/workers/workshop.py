@@ -27,7 +27,8 @@ from ...contract.task import Instance, Task
 from ...records import Provenance, Status
 from ...records.answer import pack
 from ...reference import Reference
-from .cell import FAILURE, Assignment, Failure, failure, score, show, solve, stopped
+from .cell import FAILURE, Assignment, Failure, failure, load, score, show, solve, stopped
+from .page import Page, Relay, tell
 from .sandbox import Ending, Limits, adopt_orphans, die_with_parent, kill_tree, run_forked
 from .server import server
 
@@ -78,7 +79,7 @@ class Workshop:
     """The driver's end of a workshop. `orders` and `scores` are its connections.
 
     On the first come `BEGUN`, then `OPEN` or a failure, then for every order a `Solved`; on the second a `Scored` or a
-    failure for every packed solution.
+    failure for every packed solution. On either may come any number of `Step`s before what ends the work.
     """
 
     def __init__(self, problem: Problem, limits: Limits, threads: int) -> None:
@@ -153,10 +154,11 @@ class _Shared:
         self.task: Task = asked.task.load()
         self.limits, self.threads = limits, threads
         self.problem: Any = None
+        self.page = Page()
         self._asked = asked
 
     def load(self) -> Instance[Any]:
-        return self.task.load(self._asked.data_seed, self._asked.device)
+        return load(self.task, self._asked.data_seed, self._asked.device)
 
     def show(self, sees: frozenset[str]) -> Any:
         """The problem with what a method declares to see."""
@@ -171,7 +173,7 @@ def _serve_scores(scores: Connection, shared: _Shared, instance: Instance[Any] |
             tensors = scores.recv()
             try:
                 instance = instance or shared.load()
-                scores.send(score(shared.task, instance, tensors))
+                scores.send(score(shared.task, instance, tensors, lambda step: tell(scores, step)))
             except Exception as error:
                 scores.send(failure(error))
 
@@ -181,13 +183,22 @@ def _solve(order: Order, shared: _Shared, orders: Connection, scorer: int, folde
     result, log = folder / "result", folder / "log"
     for left in (result, log):
         left.unlink(missing_ok=True)
+    shared.page.clear()
 
     def work() -> bytes:
         orders.close()
         return _answer(order, shared)
 
     # While an order is being worked on the driver sends none, so what can be read is that it has hung up.
-    ending = run_forked(work, result=result, log=log, limits=shared.limits, abandoned=orders.poll, spare=(scorer,))
+    ending = run_forked(
+        work,
+        result=result,
+        log=log,
+        limits=shared.limits,
+        abandoned=orders.poll,
+        glance=Relay(shared.page, orders),
+        spare=(scorer,),
+    )
     printed = log.read_bytes() if log.is_file() else b""
     if ending.code == 0 and not ending.limit and result.is_file():
         content = result.read_bytes()
@@ -204,7 +215,8 @@ def _answer(order: Order, shared: _Shared) -> bytes:
     torch.set_num_threads(shared.threads)
     try:
         assigned = order.assignment()
-        return _ANSWER + pack(solve(assigned, shared.task, shared.show(assigned.method.sees)))
+        problem = shared.show(assigned.method.sees)
+        return _ANSWER + pack(solve(assigned, shared.task, problem, shared.page.write))
     except BaseException as error:
         return FAILURE.dump_json(failure(error))
 
