@@ -89,7 +89,9 @@ def test_a_plugin_of_the_wrong_type_or_name_is_refused(monkeypatch):
 def test_an_unknown_name_lists_the_closest_and_all(monkeypatch):
     with pytest.raises(SelectionError, match="closest: eap"):
         Registry().load("method", "eapp")
-    with pytest.raises(SelectionError, match="No task matches 'docstrings'; closest: docstring, docstring-mini; valid: "):
+    with pytest.raises(
+        SelectionError, match="No task matches 'docstrings'; closest: docstring, docstring-mini; valid: "
+    ):
         select("task", "compiled-reverse,docstrings", Registry().plugins("task"))
 
 
