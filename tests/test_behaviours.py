@@ -131,6 +131,11 @@ def test_a_pair_of_unequal_length_is_refused():
         as_pairs([Example("a b", "c", (" d",), (" e",))], logit_difference, encode, d_vocab=9)
 
 
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
+    with pytest.raises(UsageError, match="gives token 9 and the model knows 9; it belongs to another model"):
+        as_pairs([Example("a bb", "c ddddddddd", (" d",), (" e",))], logit_difference, encode, d_vocab=9)
+
+
 def test_the_margin_is_to_the_strongest_wrong_answer():
     logits = torch.tensor([[[1.0, 5.0, 2.0, 9.0]], [[0.0, 1.0, 2.0, 3.0]]])
     targets = {"answer": torch.tensor([1, 0]), "wrong": torch.tensor([[0, 2], [3, 3]])}

@@ -43,7 +43,8 @@ def as_pairs(examples: Sequence[Example], metric: AnswerMetric, encode: Encode, 
     """Token ids of the examples, padded on the right, read at each prompt's last token.
 
     Raises:
-        UsageError: a word is not in the vocabulary, an answer is not one token, or a pair differs in length.
+        UsageError: a word is not in the vocabulary, an answer is not one token, a pair differs in length, or the tokenizer has
+            tokens that the model has not.
     """
     clean, corrupt = (
         [encode(text) for text in side] for side in zip(*((e.clean, e.corrupt) for e in examples), strict=True)
@@ -54,6 +55,11 @@ def as_pairs(examples: Sequence[Example], metric: AnswerMetric, encode: Encode, 
                 f"{example.clean!r} is {len(ids)} tokens and its corruption {example.corrupt!r} {len(other)}; a pair "
                 "must have equally many, so choose other words."
             )
+    highest = max(max(ids) for ids in (*clean, *corrupt))
+    if highest >= d_vocab:
+        raise UsageError(
+            f"The tokenizer gives token {highest} and the model knows {d_vocab}; it belongs to another model, so fetch this one's."
+        )
     lengths = torch.tensor([len(ids) for ids in clean])
     longest = int(lengths.max())
     padded = [torch.tensor([ids + [0] * (longest - len(ids)) for ids in side]) for side in (clean, corrupt)]
