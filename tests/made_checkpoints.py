@@ -57,13 +57,7 @@ def attn_only_4l_model(*, small=True):
         real = {"d_model": 512, "d_head": 64, "d_vocab": 48262, "n_ctx": 1024}
         model = HookedTransformer(
             HookedTransformerConfig(
-                n_layers=4,
-                n_heads=8,
-                attn_only=True,
-                normalization_type="LN",
-                device="cpu",
-                seed=0,
-                **sizes if small else real,
+                n_layers=4, n_heads=8, attn_only=True, normalization_type="LN", device="cpu", seed=0, **sizes if small else real
             )  # fmt: skip
         )
     generator = torch.Generator().manual_seed(1)

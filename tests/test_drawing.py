@@ -162,6 +162,10 @@ def test_one_setting_gives_a_line_two_a_grid_with_the_best_cell_and_three_neithe
     grid = [kept(0.2 * i, 0.1 * j, first=float(i), second=10.0**j) for i in range(4) for j in range(3)]
     two = drawn(points(*grid))
     cells = [e for e in two.iter("rect") if "cell" in e.get("class").split() and len(e)]
+    at = {e.find("title").text.partition(":")[0]: (float(e.get("x")), float(e.get("y"))) for e in cells}
+    assert len(set(at.values())) == 12
+    assert at["first 1, second 1"][0] < at["first 2, second 1"][0] == at["first 2, second 10"][0]
+    assert at["first 1, second 1"][1] == at["first 2, second 1"][1] > at["first 2, second 10"][1]
     best = next(e for e in two.iter("rect") if "ring" in e.get("class").split() and len(e))
     assert len(cells) == 12
     fullest = max(cells, key=lambda e: float(e.get("fill-opacity")))

@@ -124,9 +124,7 @@ def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(hub):
 
 def test_a_hub_that_never_gets_further_is_given_up_and_the_next_pull_goes_on(hub, tmp_path):
     hub.fault("big.bin", breaks=[150_000, 0, 0, 0])
-    with pytest.raises(
-        FetchError, match=r"broke off after 150000 of 400000 bytes of me/thing/big.bin .* goes on from there"
-    ):
+    with pytest.raises(FetchError, match=r"broke off after 150000 of 400000 bytes of me/thing/big.bin .* goes on from there"):
         fetched()
     assert locate(ASSET) is None
     assert not lock_file().exists()
@@ -288,9 +286,7 @@ def test_a_pull_that_is_stopped_goes_on_later(hub, tmp_path, how):
         "from mechboard.cli import main; main()"
     )
     path = os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not hub.stalled.wait(0.05):
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
