@@ -42,7 +42,8 @@ def normalise(x: Float[Tensor, "*rows d_model"], norm: Norm, eps: float) -> Norm
     if norm == "none":
         return Normalised(x, None)
     if norm == "layer":
-        x = x - x.mean(-1, keepdim=True)
+        unit, _, inverse_scale = torch.native_layer_norm(x, x.shape[-1:], None, None, eps)
+        return Normalised(unit, inverse_scale)
     inverse_scale = (x.square().mean(-1, keepdim=True) + eps).rsqrt()
     return Normalised(x * inverse_scale, inverse_scale)
 

@@ -70,7 +70,12 @@ def _layer(decoder: Decoder, layer: LayerWeights, *, centred: bool) -> LayerWeig
     if v_bias is not None:
         from_values = decoder.per_query_head(v_bias).flatten() @ layer.o.flatten(0, 1)
         o_bias = from_values if o_bias is None else o_bias + from_values
-    written: dict[str, Any] = {"o": layer.o, "o_bias": o_bias, "mlp_out": layer.mlp_out, "mlp_out_bias": layer.mlp_out_bias}
+    written: dict[str, Any] = {
+        "o": layer.o,
+        "o_bias": o_bias,
+        "mlp_out": layer.mlp_out,
+        "mlp_out_bias": layer.mlp_out_bias,
+    }
     if centred:
         written = {name: None if weight is None else _centre(weight) for name, weight in written.items()}
     read: dict[str, Any] = {
