@@ -29,7 +29,9 @@ _PIECE = 1 << 16
 class Faults:
     """What goes wrong with a file of this name, at every repository."""
 
-    breaks: list[int] = field(default_factory=list)  # the next answers end after so many bytes, the connection with them
+    breaks: list[int] = field(
+        default_factory=list
+    )  # the next answers end after so many bytes, the connection with them
     breaks_quietly: bool = False  # without a Content-Length, so that only the size tells
     status: int = 0  # in place of an answer, to HEAD
     headers: dict[str, str] = field(default_factory=dict)  # with that status
