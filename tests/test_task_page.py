@@ -288,6 +288,13 @@ def test_weights_that_differ_are_told_with_their_methods_and_the_worst_first(tmp
     assert page.index("published model: b") < page.index("verified revision m abc, t def: a")
 
 
+def test_the_front_page_tells_whose_weights_a_papers_column_rests_on(tmp_path):
+    made = [record(0.9), record(0.9, task="ioi", tier="paper", assets={"gpt2 revision": "unverified"})]
+    page = _text(pages(tmp_path, made, suites=[suite("t")])["index.html"])
+    assert "ioi unverified weights" in page
+    assert "t embedded" not in page
+
+
 def test_a_model_that_ships_has_no_line_of_weights(tmp_path):
     assert "<dt>Weights" not in pages(tmp_path, [record(0.9, assets={"mini/model": "00"})])["tasks/t.html"]
 
