@@ -175,6 +175,11 @@ def test_one_setting_gives_a_line_two_a_grid_with_the_best_cell_and_three_neithe
     assert len([e for e in three.iter("svg") if e.get("role") == "img"]) == 1
 
 
+def test_of_equally_good_settings_both_plots_mark_the_same():
+    tree = drawn(points(kept(0.9, 0.1, tau=3.0), kept(0.9, 0.1, tau=1.0), kept(0.2, 0.1, tau=2.0)))
+    assert [e.find("title").text[:11] for e in of_class(tree, "ring") if len(e)] == ["best: tau 3"] * 2
+
+
 def test_circuits_that_lack_a_setting_are_points_and_in_no_grid():
     tree = drawn(points(kept(0.5, 0.1, a=1.0, b=1.0), kept(0.9, 0.1, a=1.0)))
     assert len([e for e in tree.iter("rect") if "cell" in e.get("class").split() and len(e)]) == 1

@@ -57,7 +57,8 @@ def _rates(points: OperatingPoints, title: str) -> Panel:
 
 def _along(name: str, circuits: Sequence[KeptCircuit], title: str) -> Panel:
     values = sorted((circuit.settings[name], circuit.youden) for circuit in circuits)
-    best = max(values, key=lambda point: point[1])
+    # Of equally good ones the same as among the rates.
+    best = (_best(circuits).settings[name], _best(circuits).youden)
     frame = Frame(_of_setting([x for x, _ in values], name), _of_youden(values), width=380, height=320)
     return Panel(
         title=f"J along {name}",
