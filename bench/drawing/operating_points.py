@@ -90,7 +90,7 @@ def _grid(across: str, up: str, circuits: Sequence[KeptCircuit], title: str) -> 
     """A cell per pair of values; the more colour, the higher J."""
     columns, rows = (sorted({c.settings[name] for c in circuits}) for name in (across, up))
     best = _best(circuits)
-    frame = Frame(_of_steps(columns, across), _of_steps(rows, up), width=440, height=320, left=64)
+    frame = Frame(_of_steps(columns, across), _of_steps(rows, up), width=440, height=320, left=74)
 
     def cell(circuit: KeptCircuit, kind: str, *, opacity: str = "") -> str:
         column, row = columns.index(circuit.settings[across]), rows.index(circuit.settings[up])
