@@ -74,6 +74,11 @@ TESTS = {
         f"leaderboard/{name}.py": ("test_board.py", "test_leaderboard.py")
         for name in ("board", "consensus", "families", "groups", "ranks", "standings", "tables")
     },
+    **{f"leaderboard/{name}.py": ("test_task_page.py",) for name in ("figures", "task_page", "twins", "weights")},
+    **{
+        f"bench/drawing/{name}.py": ("test_drawing.py",)
+        for name in ("agreement", "axes", "distribution", "interpolation", "operating_points")
+    },
 }
 """The tests that belong to a file: what should notice a change of it."""
 _WARM = ["torch", "numpy", "pandas", "scipy.stats", "sklearn.metrics", "hypothesis", "jaxtyping", "beartype"]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from mechboard.records import TaskInfo
 
 from .board import Section
-from .declared import Declared
 from .families import BoardTask
 from .groups import PASSES
 from .weights import weights_of
@@ -69,10 +68,8 @@ def _side(section: Section, name: str) -> Side | None:
     return Side(name, f"awaits {declared.awaits}", declared.info, None) if declared else None
 
 
-def rests(task: BoardTask | Declared) -> str:
+def rests(task: BoardTask) -> str:
     """On what the numbers of a task rest, in a few words."""
-    if isinstance(task, Declared):
-        return f"awaits {task.awaits}"
     if not any(group.done for group in task.groups.values()):
         return "no results yet"
     found = weights_of(record for group in task.groups.values() for record in group.records)

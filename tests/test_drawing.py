@@ -162,6 +162,10 @@ def test_one_setting_gives_a_line_two_a_grid_with_the_best_cell_and_three_neithe
     grid = [kept(0.2 * i, 0.1 * j, first=float(i), second=10.0**j) for i in range(4) for j in range(3)]
     two = drawn(points(*grid))
     cells = [e for e in two.iter("rect") if "cell" in e.get("class").split() and len(e)]
+    at = {e.find("title").text.partition(":")[0]: (float(e.get("x")), float(e.get("y"))) for e in cells}
+    assert len(set(at.values())) == 12
+    assert at["first 1, second 1"][0] < at["first 2, second 1"][0] == at["first 2, second 10"][0]
+    assert at["first 1, second 1"][1] == at["first 2, second 1"][1] > at["first 2, second 10"][1]
     best = next(e for e in two.iter("rect") if "ring" in e.get("class").split() and len(e))
     assert len(cells) == 12
     fullest = max(cells, key=lambda e: float(e.get("fill-opacity")))
@@ -169,6 +173,32 @@ def test_one_setting_gives_a_line_two_a_grid_with_the_best_cell_and_three_neithe
     assert "first 3, second 1: TPR 0.600, FPR 0.000" in best.find("title").text
     three = drawn(points(kept(0.5, 0.5, a=1.0, b=1.0, c=1.0)))
     assert len([e for e in three.iter("svg") if e.get("role") == "img"]) == 1
+
+
+def test_of_equally_good_settings_both_plots_mark_the_same():
+    tree = drawn(points(kept(0.9, 0.1, tau=3.0), kept(0.9, 0.1, tau=1.0), kept(0.2, 0.1, tau=2.0)))
+    assert [e.find("title").text[:11] for e in of_class(tree, "ring") if len(e)] == ["best: tau 3"] * 2
+
+
+def test_kept_circuits_say_what_axes_marks_and_numbers_are():
+    tree = drawn(points(*(kept(0.5, 0.1, tau=10.0 ** (-power)) for power in range(12)), kept(0.9, 0.1, tau=0.5)))
+    words = [e.text for e in tree.iter("text")]
+    assert {"false positive rate", "true positive rate", "tau, log scale", "Youden's J"} <= set(words)
+    assert len([word for word in words if word.startswith("1e-")]) <= 6
+    assert "kept circuit" in "".join(tree.itertext())
+    assert [[c.text for c in row] for row in tree.iter("tr")][:2] == [
+        ["best 13 of 13 circuits", "TPR", "FPR", "J", "edges"],
+        ["tau 0.5", "0.900", "0.100", "0.800", "10"],
+    ]
+    lines = [places(e) for e in marks(tree) if e.get("class") == "line c0"]
+    steps = {round(b[0] - a[0]) for a, b in zip(lines[0], lines[0][1:], strict=False)}
+    assert max(steps) < 40
+
+
+def test_settings_that_span_little_stand_on_a_linear_axis():
+    words = [e.text for e in drawn(points(*(kept(0.5, 0.1, k=float(k)) for k in (1, 2, 3)))).iter("text")]
+    assert "k" in words
+    assert "k, log scale" not in words
 
 
 def test_circuits_that_lack_a_setting_are_points_and_in_no_grid():
@@ -253,6 +283,11 @@ def test_ticks_are_few_and_within_the_axis(ends):
     ticks = round_ticks(*ends)
     assert 1 <= len(ticks) <= 8
     assert all(ends[0] <= value <= ends[1] for _, value in ticks)
+
+
+def test_ticks_are_round():
+    assert [text for text, _ in round_ticks(0.0, 45.0)] == ["0", "10", "20", "30", "40"]
+    assert [text for text, _ in round_ticks(-2.3, 3.7)] == ["-2", "0", "2"]
 
 
 def test_an_axis_around_values_holds_them_and_zero():

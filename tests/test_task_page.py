@@ -279,13 +279,20 @@ def test_a_page_says_whose_weights_its_numbers_rest_on(tmp_path, revision, said)
 
 def test_weights_that_differ_are_told_with_their_methods_and_the_worst_first(tmp_path):
     made = [
-        record(0.9, label="good", tier="paper", assets={"m revision": "abc", "t revision": "def"}),
-        record(0.9, label="bad", tier="paper", assets={"m revision": "abc", "t revision": "unverified"}),
+        record(0.9, label="a", tier="paper", assets={"m revision": "abc", "t revision": "def"}),
+        record(0.9, label="b", tier="paper", assets={"m revision": "abc", "t revision": "unverified"}),
         record(None, label="failed", tier="paper", assets={"m revision": "other from x"}),
     ]
     page = _text(pages(tmp_path, made)["tasks/t.html"])
     assert "another hub" not in page
-    assert page.index("published model: bad") < page.index("verified revision m abc, t def: good")
+    assert page.index("published model: b") < page.index("verified revision m abc, t def: a")
+
+
+def test_the_front_page_tells_whose_weights_a_papers_column_rests_on(tmp_path):
+    made = [record(0.9), record(0.9, task="ioi", tier="paper", assets={"gpt2 revision": "unverified"})]
+    page = _text(pages(tmp_path, made, suites=[suite("t")])["index.html"])
+    assert "ioi unverified weights" in page
+    assert "t embedded" not in page
 
 
 def test_a_model_that_ships_has_no_line_of_weights(tmp_path):

@@ -57,7 +57,8 @@ def _rates(points: OperatingPoints, title: str) -> Panel:
 
 def _along(name: str, circuits: Sequence[KeptCircuit], title: str) -> Panel:
     values = sorted((circuit.settings[name], circuit.youden) for circuit in circuits)
-    best = max(values, key=lambda point: point[1])
+    # Of equally good ones the same as among the rates.
+    best = (_best(circuits).settings[name], _best(circuits).youden)
     frame = Frame(_of_setting([x for x, _ in values], name), _of_youden(values), width=380, height=320)
     return Panel(
         title=f"J along {name}",
@@ -89,7 +90,7 @@ def _grid(across: str, up: str, circuits: Sequence[KeptCircuit], title: str) -> 
     """A cell per pair of values; the more colour, the higher J."""
     columns, rows = (sorted({c.settings[name] for c in circuits}) for name in (across, up))
     best = _best(circuits)
-    frame = Frame(_of_steps(columns, across), _of_steps(rows, up), width=440, height=320, left=64)
+    frame = Frame(_of_steps(columns, across), _of_steps(rows, up), width=440, height=320, left=74)
 
     def cell(circuit: KeptCircuit, kind: str, *, opacity: str = "") -> str:
         column, row = columns.index(circuit.settings[across]), rows.index(circuit.settings[up])

@@ -73,8 +73,8 @@ def effects_for(problem: CircuitProblem, scores: Float[Tensor, " edges"], truths
 def fit(scores: Float[Tensor, " edges"], effects: Effects) -> Fit:
     """How effects follow from scores; an edge without a score counts as zero.
 
-    >>> effects = Effects(torch.arange(3), torch.tensor([1.0, 0.0, -2.0]), "")
-    >>> fit(torch.tensor([2.0, 0.0, -4.0]), effects)
+    >>> effects = Effects(torch.arange(3), torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64), "")
+    >>> fit(torch.tensor([2.0, 0.0, -2.0]), effects)
     Fit(r2=1.0, slope=0.5, intercept=0.0, shown=[0, 1, 2])
     """
     given = scores.nan_to_num(0.0).double()[effects.edges]
