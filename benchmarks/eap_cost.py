@@ -1,13 +1,14 @@
 """Time and peak memory of EAP beside the bare passes it cannot do without.
 
-    python benchmarks/eap_cost.py
+    OMP_NUM_THREADS=1 python benchmarks/eap_cost.py
 
 The floor is a corrupt forward, a clean forward and a backward to the activations of the same model
 (no parameter gradients), in two versions: with logits at all positions, as a plain language model
 computes them, and with logits at the read position only. For GPT-2 the plain version is also
-Hugging Face's. EAP and floor alternate in one process, the best of several rounds counts, and
-only ratios mean anything. Peak memory is measured in a process of its own, above that process
-with the model loaded.
+Hugging Face's. Prompts share nothing, or as many tokens as those of greater-than and docstring do,
+of which EAP makes use and the floor does not. EAP and floor take batches of the same size and alternate in
+one process, the best of several rounds counts, and only ratios mean anything; seconds are those of the CPU,
+since others may use the machine. Peak memory is measured in a process of its own, above that process with the model loaded.
 """
 
 from __future__ import annotations
@@ -29,10 +30,18 @@ from mechboard.metrics.answers import logit_difference
 from mechboard.protocols import CircuitProblem
 
 SHAPES = {
-    # name: (layers, heads, d_model, d_mlp, vocabulary, prompts, tokens, batch)
-    "gpt2-small": (12, 12, 768, 3072, 50257, 100, 15, 25),
-    "docstring": (4, 8, 512, 0, 48262, 50, 41, 25),
+    # name: (layers, heads, d_model, d_mlp, vocabulary)
+    "gpt2-small": (12, 12, 768, 3072, 50257),
+    "attn-only-4l": (4, 8, 512, 0, 48262),
 }
+WORK = {
+    # name: (shape, prompts, tokens, shared tokens)
+    "gpt2-small, 15 tokens": ("gpt2-small", 50, 15, 0),
+    "gpt2-small, greater-than": ("gpt2-small", 50, 12, 7),
+    "docstring, nothing shared": ("attn-only-4l", 50, 41, 0),
+    "docstring": ("attn-only-4l", 50, 41, 13),
+}
+BATCHES = (25, 50)
 
 
 def random_decoder(layers: int, heads: int, d_model: int, d_mlp: int, vocabulary: int) -> Decoder:
@@ -77,10 +86,12 @@ def random_decoder(layers: int, heads: int, d_model: int, d_mlp: int, vocabulary
     return Decoder(config, weights)
 
 
-def make_problem(name: str) -> CircuitProblem:
-    layers, heads, d_model, d_mlp, vocabulary, prompts, tokens, batch = SHAPES[name]
-    decoder = random_decoder(layers, heads, d_model, d_mlp, vocabulary)
+def make_problem(name: str, batch: int) -> CircuitProblem:
+    shape, prompts, tokens, shared = WORK[name]
+    decoder = random_decoder(*SHAPES[shape])
+    vocabulary = decoder.config.d_vocab
     clean, corrupt = (torch.randint(vocabulary, (prompts, tokens)) for _ in range(2))
+    corrupt[:, :shared] = clean[:, :shared]
     answer, wrong = (torch.randint(vocabulary, (prompts,)) for _ in range(2))
     pairs = PromptPairs(
         clean,
@@ -104,35 +115,36 @@ def run_eap(problem: CircuitProblem) -> None:
 
 
 def run_floor(problem: CircuitProblem, *, all_positions: bool) -> None:
-    decoder, pairs = problem.model, problem.pairs
+    decoder = problem.model
 
     def logits(x: torch.Tensor) -> torch.Tensor:
         final = decoder.resume(x)
         return decoder.unembed(final if all_positions else final[:, -1:])
 
-    with torch.no_grad():
-        logits(decoder.embed(pairs.corrupt))
-    x = decoder.embed(pairs.clean).requires_grad_()
-    logit_difference(logits(x)[:, -1:], pairs).sum().backward()
+    for pairs in problem.batches():
+        with torch.no_grad():
+            logits(decoder.embed(pairs.corrupt))
+        x = decoder.embed(pairs.clean).requires_grad_()
+        logit_difference(logits(x)[:, -1:], pairs).sum().backward()
 
 
 def hugging_face_floor(problem: CircuitProblem) -> Callable[[], None]:
     from mechboard.graph.export import to_huggingface
 
     model = to_huggingface(problem.model).requires_grad_(False)
-    pairs = problem.pairs
 
     def run() -> None:
-        with torch.no_grad():
-            model(pairs.corrupt)
-        x = model.transformer.wte(pairs.clean).requires_grad_()
-        logit_difference(model(inputs_embeds=x).logits[:, -1:], pairs).sum().backward()
+        for pairs in problem.batches():
+            with torch.no_grad():
+                model(pairs.corrupt)
+            x = model.transformer.wte(pairs.clean).requires_grad_()
+            logit_difference(model(inputs_embeds=x).logits[:, -1:], pairs).sum().backward()
 
     return run
 
 
-def measure_time(name: str, rounds: int) -> dict[str, float]:
-    problem = make_problem(name)
+def measure_time(problem: CircuitProblem, rounds: int) -> dict[str, float]:
+    """CPU seconds, the least of all rounds."""
     candidates: dict[str, Callable[[], None]] = {
         "eap": lambda: run_eap(problem),
         "floor, all logits": lambda: run_floor(problem, all_positions=True),
@@ -143,22 +155,23 @@ def measure_time(name: str, rounds: int) -> dict[str, float]:
     best = dict.fromkeys(candidates, float("inf"))
     for _ in range(rounds):
         for key, candidate in candidates.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             candidate()
-            best[key] = min(best[key], time.perf_counter() - begun)
+            best[key] = min(best[key], time.process_time() - begun)
     return best
 
 
-def measure_peak(name: str, what: str) -> float:
+def measure_peak(name: str, batch: int, what: str) -> float:
     """MiB above the process with the model loaded."""
-    done = subprocess.run([sys.executable, __file__, "--peak", name, what], capture_output=True, text=True, check=True)
+    command = [sys.executable, __file__, "--peak", name, str(batch), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _peak(name: str, what: str) -> None:
+def _peak(name: str, batch: str, what: str) -> None:
     from mechboard.records.provenance import peak_memory, reset_peak_memory
 
-    problem = make_problem(name)
+    problem = make_problem(name, int(batch))
     status = Path("/proc/self/status").read_text(encoding="ascii")
     before = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) * 1024
     reset_peak_memory()
@@ -172,17 +185,19 @@ def _peak(name: str, what: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         _peak(*arguments.peak)
         return
-    for name in SHAPES:
-        seconds = measure_time(name, arguments.rounds)
-        print(f"{name}: {make_problem(name).model.graph.n_edges:,} edges")
-        for key, value in seconds.items():
-            peak = "" if "Hugging" in key else f"  {measure_peak(name, key):8.0f} MiB"
-            print(f"  {key:<22}{value:8.2f} s  eap / this {seconds['eap'] / value:5.2f}{peak}")
+    for name in WORK:
+        for batch in BATCHES:
+            problem = make_problem(name, batch)
+            seconds = measure_time(problem, arguments.rounds)
+            print(f"{name}, batches of {batch}: {problem.graph.n_edges:,} edges", flush=True)
+            for key, value in seconds.items():
+                peak = "" if "Hugging" in key else f"  {measure_peak(name, batch, key):8.0f} MiB"
+                print(f"  {key:<22}{value:8.2f} s  eap / this {seconds['eap'] / value:5.2f}{peak}", flush=True)
 
 
 if __name__ == "__main__":

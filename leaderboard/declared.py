@@ -21,6 +21,7 @@ class Declared:
         return "its weights" if self.info.tier == "paper" else "its first run"
 
     @property
-    def command(self) -> str:
-        """The command that takes the next step."""
-        return f"bench {'pull' if self.info.tier == 'paper' else 'run --task'} {self.name}"
+    def commands(self) -> tuple[str, ...]:
+        """The commands that lead to it."""
+        run = f"bench run --method NAME --task {self.name}"
+        return (f"bench pull {self.name}", run) if self.info.tier == "paper" else (run,)

@@ -73,6 +73,8 @@ def rests(task: BoardTask | Declared) -> str:
     """On what the numbers of a task rest, in a few words."""
     if isinstance(task, Declared):
         return f"awaits {task.awaits}"
+    if not any(group.done for group in task.groups.values()):
+        return "no results yet"
     found = weights_of(record for group in task.groups.values() for record in group.records)
     if found:
         return found[0].tag if len(found) == 1 else f"{found[0].tag}, in part"

@@ -5,7 +5,8 @@
 Every other edge carries its current value, so what lies behind v reacts. This is what EAP estimates
 to first order, and the oracle against which the gradient methods are tested.
 
-Cost: three forwards, then at most one forward per edge and batch; only what lies behind v is recomputed.
+Cost: three forwards, then at most one forward per edge and batch; only what lies behind v is recomputed,
+and the last layer only where the metric reads it.
 Limits: one edge at a time. Of two edges that can stand in for each other, neither has an effect.
 
 Source: Vig et al. 2020; Wang et al. 2022 (path patching); Conmy et al. 2023 for edges.
@@ -19,28 +20,27 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from mechboard.graph import Graph, metric_values, patch_each_edge
+from mechboard.graph import Graph, single_edge_drops
 from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method, progress
 
 
 def edge_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, "batch edges"]]:
     """Drop of each prompt's metric when each edge alone is patched, one batch of prompts after the other."""
-    model, graph = problem.model, problem.graph
+    graph, n_prompts = problem.graph, problem.n_prompts
     cost = _cost(graph)
     done, work = 0, 0.0  # edges and what they cost, once for each prompt
-    everything = float((graph.valid * cost).sum()) * problem.n_prompts
+    everything = float((graph.valid * cost).sum()) * n_prompts
     for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
+        size = len(pairs)
+
+        def told(destination: int, edges: int, size: int = size) -> None:
+            nonlocal done, work
+            done += size * edges
+            work += size * edges * float(cost[destination])
+            progress(done // n_prompts, graph.n_edges, "edges", share=min(1.0, work / everything))
+
         ablated = problem.ablation.outputs(pairs)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
-        drops = torch.zeros(len(pairs), graph.n_sources, graph.n_destinations, device=model.device, dtype=model.dtype)
-        for destination, sources, finals in patch_each_edge(model, clean, ablated, graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                drops[:, source, destination] = unpatched - metric_values(model, final, problem.metric, pairs)
-            done += len(pairs) * len(finals)
-            work += len(pairs) * len(finals) * float(cost[destination])
-            progress(done // problem.n_prompts, graph.n_edges, "edges", share=min(1.0, work / everything))
-        yield drops[:, graph.edge_sources, graph.edge_destinations]
+        yield single_edge_drops(problem.model, graph, pairs, ablated, problem.metric, told=told)
 
 
 def _cost(graph: Graph) -> Float[Tensor, " destinations"]:

@@ -1,6 +1,7 @@
 """One torch thread per worker, records in temporary folders, and assets only where MECHBOARD_ASSETS says."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -31,3 +32,19 @@ def stories(assets) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no stories260K in {assets}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The system's Chromium by path (MECHBOARD_CHROMIUM, or one on PATH); skipped, visibly, where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    named = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("MECHBOARD_CHROMIUM") or next(filter(None, map(shutil.which, named)), None)
+    if path is None:
+        pytest.skip("no Chromium on PATH: the page is not tested in a browser")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=flags)
+        yield launched
+        launched.close()

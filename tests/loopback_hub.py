@@ -29,7 +29,9 @@ _PIECE = 1 << 16
 class Faults:
     """What goes wrong with a file of this name, at every repository."""
 
-    breaks: list[int] = field(default_factory=list)  # the next answers end after so many bytes, the connection with them
+    breaks: list[int] = field(
+        default_factory=list
+    )  # the next answers end after so many bytes, the connection with them
     breaks_quietly: bool = False  # without a Content-Length, so that only the size tells
     status: int = 0  # in place of an answer, to HEAD
     headers: dict[str, str] = field(default_factory=dict)  # with that status
@@ -58,7 +60,10 @@ class Repository:
 
 
 class LoopbackHub:
-    """The server; `requests` is what was asked, as (method, file, Range, whether with a token)."""
+    """The server; `requests` is what was asked, as (method, file, Range, whether with a token).
+
+    A GET that is only sent on to the storage is there as a REDIRECT.
+    """
 
     def __init__(self, port=0):
         self.repositories, self.faults, self.requests = {}, {}, []
@@ -135,8 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, stored, name, revision, file):
         hub, faults = self.hub, self.hub.faults.get(file, Faults())
-        hub.requests.append((self.command, file, self.headers.get("Range"), "Authorization" in self.headers))
         repository = hub.repositories.get(name)
+        moved = not stored and repository and file in repository.files and hub.etag(name, file)[1] >= LARGE
+        asked = "REDIRECT" if moved and self.command == "GET" else self.command
+        hub.requests.append((asked, file, self.headers.get("Range"), "Authorization" in self.headers))
         if faults.no_hub:
             return self._send(200, b"<html>Please log in</html>", {})
         if faults.status:
@@ -151,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "EntryNotFound", {"X-Repo-Commit": repository.commit})
         etag, size = hub.etag(name, file)
         headers = {"ETag": f'"{etag}"', "X-Repo-Commit": repository.commit, "Accept-Ranges": "bytes"}
-        if size >= LARGE and not stored:
+        if moved:
             linked = {"X-Linked-ETag": f'"{etag}"', "X-Linked-Size": str(size)}
             place = f"http://localhost:{hub.port}/storage/{name}/resolve/{repository.commit}/{file}"
             return self._send(302, b"moved", headers | linked | {"Location": place})

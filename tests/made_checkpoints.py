@@ -6,21 +6,31 @@ from pathlib import Path
 
 import torch
 
+_ASSETS = os.environ.get("MECHBOARD_ASSETS")  # as it is when tests begin; they unset it
+
 
 def gpt2(folder, *, small=True):
     """A GPT-2 of 12 layers with 12 heads: files by name, as in openai-community/gpt2.
 
-    The small one is as deep but 48 wide, with positions for 64 tokens. Vocabulary and merges are the real ones where
+    The small one is as deep but 48 wide, with positions for 64 tokens. As there, the tensors are named as in the model
+    without its head, and the masks of the attention lie among them. Vocabulary and merges are the real ones where
     MECHBOARD_ASSETS has tokenizer-gpt2, else those of single bytes.
     """
     import transformers as hf
+    from safetensors.torch import save_file
 
     vocabulary, merges = _gpt2_tokenizer()
     sizes = {"n_embd": 48, "n_positions": 64} if small else {}
     torch.manual_seed(0)
     end = len(json.loads(vocabulary)) - 1
     config = hf.GPT2Config(vocab_size=end + 1, bos_token_id=end, eos_token_id=end, **sizes)
-    hf.GPT2LMHeadModel(config).save_pretrained(folder)
+    model = hf.GPT2LMHeadModel(config)
+    tensors = dict(model.transformer.state_dict())
+    square = torch.ones(1, 1, config.n_positions, config.n_positions).tril()
+    tensors |= {f"h.{layer}.attn.bias": square.clone() for layer in range(config.n_layer)}
+    config.architectures = ["GPT2LMHeadModel"]
+    config.save_pretrained(folder)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     files = {"vocab.json": vocabulary, "merges.txt": merges, "README.md": b"Random weights."}
     return files | {name: folder / name for name in ("config.json", "model.safetensors")}
 
@@ -55,11 +65,11 @@ def attn_only_4l_model(*, small=True):
 
         sizes = {"d_model": 32, "d_head": 4, "d_vocab": 300, "n_ctx": 32}
         real = {"d_model": 512, "d_head": 64, "d_vocab": 48262, "n_ctx": 1024}
-        model = HookedTransformer(
-            HookedTransformerConfig(
-                n_layers=4, n_heads=8, attn_only=True, normalization_type="LN", device="cpu", seed=0, **sizes if small else real
-            )  # fmt: skip
-        )
+        rest = sizes if small else real
+        config = HookedTransformerConfig(
+            n_layers=4, n_heads=8, attn_only=True, normalization_type="LN", device="cpu", seed=0, **rest
+        )  # fmt: skip
+        model = HookedTransformer(config)
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
@@ -82,8 +92,8 @@ def tokenizer_digits():
 
 
 def _gpt2_tokenizer():
-    real = Path(os.environ.get("MECHBOARD_ASSETS", "")) / "tokenizer-gpt2"
-    if os.environ.get("MECHBOARD_ASSETS") and real.is_dir():
+    real = Path(_ASSETS or "") / "tokenizer-gpt2"
+    if _ASSETS and real.is_dir():
         return (real / "vocab.json").read_bytes(), (real / "merges.txt").read_bytes()
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -1,27 +1,20 @@
 """The page in a real browser: measures, clicks, keys, filters, permalinks, phones, no foreign request, and axe.
 
-Drives the system's Chromium by path (MECHBOARD_CHROMIUM, or one on PATH); skipped, visibly, where there is none.
+What is drawn on it is in `test_browser_figures.py`; the browser itself is in `conftest.py`.
 """
 
-import os
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from made_records import dream, know_dreams, record, suite
+from made_records import declared, dream, know_dreams, record, suite
 from test_leaderboard import SUITE, some_records
 
+from mechboard.contract.scores import Quoted
 from mechboard.leaderboard.site import build_site
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("MECHBOARD_CHROMIUM") or next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: the page is not tested in a browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
+QUOTED = Quoted(method="sure", measure="auc[paper:true]", value=0.9, convention="steps " * 20, source="a paper")
 
 
 class _Silent(SimpleHTTPRequestHandler):
@@ -31,7 +24,7 @@ class _Silent(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    build_site(some_records(), [SUITE], folder)
+    build_site(some_records(), [SUITE], folder, (), [declared("paper", twin="ioi", quoted=(QUOTED,))])
     return folder
 
 
@@ -41,14 +34,6 @@ def address(site):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -88,7 +73,7 @@ def open_filters(page):
 
 
 def test_the_choice_of_a_measure_changes_numbers_and_ranks(page):
-    assert page.locator("table:visible").count() == 2
+    assert page.locator("table.matrix:visible").count() == 2
     assert (rows(page), overall(page, "circuit-auc", "sure")) == (["sure", "drawn", "odd"], "0.800")
     choose(page, "CMD")
     assert not page.locator("#circuit-auc").is_visible()
@@ -318,7 +303,15 @@ def test_the_first_screen_of_a_phone_shows_a_method_and_its_number(browser, wide
 
 # -- every page ----------------------------------------------------------------------------------
 
-PAGES = ["index.html", "families/verbs.html", "tasks/ioi.html", "methods/odd.html", "submit.html"]
+PAGES = [
+    "index.html",
+    "families/verbs.html",
+    "tasks/ioi.html",
+    "tasks/paper.html",
+    "methods/odd.html",
+    "methods/sure.html",
+    "submit.html",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -358,7 +351,7 @@ def test_pages_are_readable_without_scripts(browser, address):
     page = context.new_page()
     page.goto(f"{address}/index.html")
     assert page.locator("#circuit-auc tbody tr:visible").count() == 3
-    assert page.locator("table:visible").count() == 2
+    assert page.locator("table.matrix:visible").count() == 2
     assert not page.locator("#filters").is_visible()
     assert not page.get_by_role("radio").first.is_visible()
     page.goto(f"{address}/tasks/ioi.html")
@@ -381,6 +374,8 @@ def test_axe_finds_nothing(browser, address, path, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.new_page(color_scheme=scheme)
     page.goto(f"{address}/{path}")
+    # What is folded has to hold as well.
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     found = axe.run(page).response["violations"]
     page.close()
     assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found]

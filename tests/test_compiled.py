@@ -29,12 +29,11 @@ def _instance(name, seed):
 def _effects(problem, model, ablation):
     """Largest change of any output at any scored position of any prompt, per edge patched alone."""
     clean, ablated = model.embed(problem.pairs.clean), ablation.outputs(problem.pairs)
-    before = model.unembed(model.resume(clean))
-    index = problem.pairs.positions[:, :, None].expand(-1, -1, before.shape[-1])
+    before = model.unembed(problem.pairs.read(model.resume(clean)))
+    read = problem.pairs.positions
     effect = torch.zeros(problem.graph.n_sources, problem.graph.n_destinations, dtype=torch.float64)
-    for destination, sources, finals in patch_each_edge(model, clean, ablated):
-        change = (model.unembed(finals) - before).abs()
-        effect[sources, destination] = change.gather(2, index[None].expand(len(change), -1, -1, -1)).amax((1, 2, 3))
+    for destination, sources, finals in patch_each_edge(model, clean, ablated, read):
+        effect[sources, destination] = (model.unembed(finals) - before).abs().amax((1, 2, 3))
     return problem.graph.flat(effect)
 
 

@@ -50,12 +50,12 @@ def test_logits_and_patched_runs_equal_a_plain_rerun(family, n_kv_heads, biased)
 def test_every_edge_patched_alone_equals_a_plain_rerun(family, n_kv_heads, biased):
     decoder, graph, pairs, ablated, named = _setting(family, n_kv_heads, biased)
     number = 0
-    for destination, sources, finals in patch_each_edge(decoder, decoder.embed(pairs.clean), ablated):
+    for destination, sources, finals in patch_each_edge(decoder, decoder.embed(pairs.clean), ablated, pairs.positions):
         for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
             edge = f"{graph.sources[source]}->{graph.destinations[destination]}"
             if number % 13 == 0:
                 _, logits = rerun(decoder, graph, pairs.clean, named, {edge})
-                assert torch.allclose(decoder.unembed(final), logits, atol=1e-9), edge
+                assert torch.allclose(decoder.unembed(final), pairs.read(logits), atol=1e-9), edge
             number += 1
     assert number == graph.n_edges
 

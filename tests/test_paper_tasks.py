@@ -158,7 +158,10 @@ def test_a_tokenizer_that_splits_prompts_otherwise_is_refused(assets, root, digi
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"names": ("Xanthippe", *words.NAMES[:4])}, r"'Later, .*' is 18 tokens of the tokenizer 'gpt2'; valid: 15, as in the paper"),
+        (
+            {"names": ("Xanthippe", *words.NAMES[:4])},
+            r"'Later, .*' is 18 tokens of the tokenizer 'gpt2'; valid: 15, as in the paper",
+        ),
         ({"words": {"place": ("planetarium",), "object": ("book",)}}, r"is 16 tokens .* choose other words"),
     ],
 )

@@ -7,6 +7,8 @@ from mechboard.graph import Ablation, PromptPairs, metric_values, patch_each_edg
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.metrics.answers import logit_difference
 
+EVERYWHERE = torch.arange(6).expand(5, 6)
+
 
 def _setting(family):
     decoder, pairs = random_decoder(family), random_pairs()
@@ -40,7 +42,9 @@ def test_a_cell_that_is_no_edge_changes_nothing(family):
 def test_every_single_edge_equals_a_plain_rerun_that_changes_it(family):
     decoder, graph, pairs, ablated, named = _setting(family)
     seen = set()
-    for destination, sources, finals in patch_each_edge(decoder, decoder.embed(pairs.clean), ablated, max_rows=17):
+    for destination, sources, finals in patch_each_edge(
+        decoder, decoder.embed(pairs.clean), ablated, EVERYWHERE, max_elements=3500
+    ):
         for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
             edge = f"{graph.sources[source]}->{graph.destinations[destination]}"
             seen.add(edge)
@@ -48,6 +52,25 @@ def test_every_single_edge_equals_a_plain_rerun_that_changes_it(family):
                 _, logits = rerun(decoder, graph, pairs.clean, named, {edge})
                 assert torch.allclose(decoder.unembed(final), logits, atol=1e-9), edge
     assert seen == set(graph.edges)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_streams_at_the_positions_that_are_read_are_those_of_all_positions(family):
+    decoder, _, pairs, ablated, _ = _setting(family)
+    read = torch.tensor([[4], [2], [4], [0], [1]])
+    x = decoder.embed(pairs.clean)
+    everywhere = patch_each_edge(decoder, x, ablated, EVERYWHERE)
+    narrow = patch_each_edge(decoder, x, ablated, read, max_elements=10**9)
+    wide_by_edge = {
+        (d, s): f for d, rows, fs in everywhere for s, f in zip(range(rows.start, rows.stop), fs, strict=True)
+    }
+    compared = 0
+    for destination, rows, finals in narrow:
+        for source, final in zip(range(rows.start, rows.stop), finals, strict=True):
+            expected = wide_by_edge[destination, source][torch.arange(5)[:, None], read]
+            assert torch.allclose(final, expected, atol=1e-10)
+            compared += 1
+    assert compared == decoder.graph.n_edges
 
 
 @pytest.mark.parametrize("family", FAMILIES)

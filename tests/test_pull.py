@@ -1,18 +1,23 @@
 """Pulls over HTTP from a hub on this machine: what comes, what is written down, and what a break leaves."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from filelock import FileLock
 from loopback_hub import LARGE, LoopbackHub
+from rich.console import Console
 from test_cli import bench  # noqa: F401
 
 from mechboard.assets import LOCK, Asset, content_hashes, locate, lock_file, place, require
 from mechboard.cli import pull as command
+from mechboard.cli.pull_progress import Bars
 from mechboard.errors import AssetError, FetchError
 from mechboard.fetching import hub as hub_client
 from mechboard.fetching.pull import Watcher, list_asset, pull
@@ -104,7 +109,9 @@ def test_a_large_file_is_stored_once_and_the_token_stays_with_the_hub(hub, tmp_p
     assert kept < 1.1 * len(BIG)
     assert (folder / "big.bin").stat().st_nlink == 1
     tokens = {(method, name): token for method, name, _, token in hub.requests}
-    assert tokens["HEAD", "big.bin"] and tokens["GET", "small.json"]
+    assert tokens["HEAD", "big.bin"]
+    assert tokens["GET", "small.json"]
+    assert tokens["REDIRECT", "big.bin"]
     assert not tokens["GET", "big.bin"]  # it came from the storage that the hub redirects to
 
 
@@ -124,7 +131,9 @@ def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(hub):
 
 def test_a_hub_that_never_gets_further_is_given_up_and_the_next_pull_goes_on(hub, tmp_path):
     hub.fault("big.bin", breaks=[150_000, 0, 0, 0])
-    with pytest.raises(FetchError, match=r"broke off after 150000 of 400000 bytes of me/thing/big.bin .* goes on from there"):
+    with pytest.raises(
+        FetchError, match=r"broke off after 150000 of 400000 bytes of me/thing/big.bin .* goes on from there"
+    ):
         fetched()
     assert locate(ASSET) is None
     assert not lock_file().exists()
@@ -260,6 +269,25 @@ def test_a_file_in_the_cache_of_huggingface_hub_is_not_fetched_again(hub, tmp_pa
     assert hub.asked("GET", "big.bin") == []
     (cached,) = (tmp_path / "hf").rglob("snapshots/*/big.bin")
     assert cached.read_bytes() == BIG
+    (tmp_path / "cache" / "assets" / "thing" / "small.json").unlink()
+    cached.resolve().unlink()
+    cached.resolve().write_bytes(BIG[::-1])  # damaged
+    assert (fetched() / "big.bin").read_bytes() == BIG
+    assert hub.asked("GET", "big.bin") == [None]
+
+
+def test_a_terminal_shows_a_bar_per_file_from_where_it_goes_on(hub):
+    hub.fault("big.bin", breaks=[150_000, 0, 0, 0])
+    with pytest.raises(FetchError):
+        fetched()
+    shown = io.StringIO()
+    listing = list_asset(ASSET)
+    with Bars(listing, Console(file=shown, force_terminal=True, width=100, highlight=False)) as watcher:
+        pull(listing, watcher)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
+    assert "thing: 2 files, 400.0 kB, from http" in text
+    assert re.search(r"big.bin .* 400.0/400.0 kB", text)
+    assert hub.asked("GET", "big.bin")[-1] == "bytes=150000-"
 
 
 def test_a_conversion_that_fails_leaves_no_folder_and_no_lock(hub, tmp_path):
@@ -275,21 +303,59 @@ def test_a_conversion_that_fails_leaves_no_folder_and_no_lock(hub, tmp_path):
         fetched(Asset(**(vars(ASSET) | {"convert": lambda downloaded, target: None})))
 
 
+def test_a_pull_that_is_killed_before_the_folder_stands_is_locked_and_goes_on(hub, tmp_path, monkeypatch):
+    """The lock comes first: a folder without an entry would pass for one that was put by hand."""
+
+    def killed(made, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mechboard.fetching.pull._put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetched()
+    assert locate(ASSET) is None
+    assert json.loads(lock_file().read_text())["thing"]["revision"] == hub.commit
+    left = tmp_path / "cache" / "assets" / ".thing.left"
+    left.mkdir()
+    hub.requests.clear()
+    assert (fetched() / "big.bin").read_bytes() == BIG
+    assert hub.asked("GET", "big.bin") == []
+    assert not left.exists()
+
+
+def test_two_pulls_at_once_follow_one_another(hub, tmp_path):
+    told = []
+
+    class Saying(Watcher):
+        def noticed(self, message):
+            told.append(message)
+            held.release()
+
+    (tmp_path / "cache").mkdir()
+    held = FileLock(tmp_path / "cache" / ".pull.lock")
+    held.acquire()
+    assert (fetched(watcher=Saying()) / "big.bin").read_bytes() == BIG
+    assert told == ["another pull is under way; this one waits until it has ended"]
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_pull_that_is_stopped_goes_on_later(hub, tmp_path, how):
     """A process of its own, stopped in the middle of a file."""
     hub.fault("big.bin", stalls_after=200_000)
     script = (
-        "from test_pull import ASSET; from mechboard.cli import pull as command; import sys\n"
-        "command._assets_by_name = lambda: {'thing': (ASSET,)}\n"
-        "sys.argv = ['bench', 'pull', 'thing']\n"
-        "from mechboard.cli import main; main()"
+        "import sys\n"
+        "from mechboard.assets import Asset\n"
+        "from mechboard.cli import main, pull\n"
+        f"asset = Asset(name='thing', files=('big.bin',), repository={REPOSITORY!r}, sources=('small.json', 'big.bin'),\n"
+        "              convert=None)\n"
+        "pull._assets_by_name = lambda: {'thing': (asset,)}\n"
+        "sys.argv = ['bench', 'pull', 'thing']; main()"
     )
-    path = os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not hub.stalled.wait(0.05):
-        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
     time.sleep(0.3)
     process.send_signal(how)
     process.communicate(timeout=30)

@@ -30,7 +30,9 @@ def test_a_repository_that_is_not_there_is_named(hub):  # noqa: F811
 
 def test_a_file_that_is_not_there_is_named_with_those_that_are(hub):  # noqa: F811
     asset = Asset(**(vars(ASSET) | {"sources": ("smal.json",)}))
-    _refused("me/thing on .* has no file 'smal.json'; closest: small.json; valid: big.bin, small.json; .*update", asset=asset)
+    _refused(
+        "me/thing on .* has no file 'smal.json'; closest: small.json; valid: big.bin, small.json; .*update", asset=asset
+    )
 
 
 def test_a_revision_that_is_not_there_is_named(hub):  # noqa: F811
@@ -127,7 +129,9 @@ def test_a_connection_that_is_refused_is_the_environment(hub, monkeypatch, bench
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        _refused(r"me/thing/small.json cannot be fetched from http://127.0.0.1:\d+ \(.*refused", FetchError, environment=True)
+        _refused(
+            r"me/thing/small.json cannot be fetched from http://127.0.0.1:\d+ \(.*refused", FetchError, environment=True
+        )
         code, out, err = bench("pull", "task")
     assert (code, out, err.count("error: ")) == (5, "", 2)
 
@@ -141,7 +145,9 @@ def test_an_endpoint_that_is_no_address_is_a_matter_of_usage(hub, monkeypatch, g
 
 def test_a_disk_without_room_is_told_of_before_anything_is_fetched(hub, monkeypatch):  # noqa: F811
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000))
-    with pytest.raises(WriteError, match="'thing' needs 0 MB more and .* has 0 MB free; free space or choose MECHBOARD_CACHE"):
+    with pytest.raises(
+        WriteError, match="'thing' needs 0 MB more and .* has 0 MB free; free space or choose MECHBOARD_CACHE"
+    ):
         fetched()
     assert hub.asked("GET", "small.json") == []
 
@@ -175,7 +181,9 @@ def test_a_disk_that_fills_up_is_told_of_and_the_next_pull_goes_on(hub, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full)
-        with pytest.raises(WriteError, match=r"cannot be written \(No space left on device\); free space .* goes on from there"):
+        with pytest.raises(
+            WriteError, match=r"cannot be written \(No space left on device\); free space .* goes on from there"
+        ):
             fetched()
     here = part(tmp_path).stat().st_size
     assert 0 < here <= 200_000

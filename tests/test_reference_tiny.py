@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from mechboard.graph import Ablation, PromptPairs, metric_values, run_patched
+from mechboard.graph.circuit_means import CircuitMeans
+from mechboard.graph.pruning import prune
 from mechboard.graph.tl_weights import from_transformer_lens
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
@@ -80,3 +82,11 @@ def test_circuits_of_ten_sizes_agree_prompt_by_prompt(problem, count):
     final = run_patched(model, model.embed(pairs.clean), problem.ablation.outputs(pairs), graph.dense(~kept))
     expected = torch.tensor(REFERENCE["circuits_top_abs_eap_autocircuit"][count])
     assert (metric_values(model, final, logit_difference, pairs) - expected).abs().max() < 1e-5
+
+
+def test_greedy_pruning_keeps_the_reference_set_of_edges(problem):
+    acdc = REFERENCE["acdc"]
+    place = {name: index for index, name in enumerate(problem.graph.edges)}
+    means = CircuitMeans(problem.measured_by("kl"))
+    kept = prune(means, [acdc["tau"]], torch.tensor([place[name] for name in acdc["order"]]))[0]
+    assert {name for name, on in zip(problem.graph.edges, kept, strict=True) if on} == set(acdc["kept"])

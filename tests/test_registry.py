@@ -8,7 +8,20 @@ from mechboard.plugins.registry import Plugin, Registry
 from mechboard.runs.selection import select
 
 ROOT = Path(__file__).parent.parent
-NOT_A_TASK = {"__init__", "suites", "own", "tokenizers", "compiled_task", "trained_task", "mini_task", "llama2c"}
+NOT_A_TASK = {
+    "assets",
+    "figures",
+    "words",
+    "paper_task",
+    "__init__",
+    "suites",
+    "own",
+    "tokenizers",
+    "compiled_task",
+    "trained_task",
+    "mini_task",
+    "llama2c",
+}
 
 
 def test_every_method_file_is_registered_and_every_registration_has_a_file():
@@ -86,8 +99,8 @@ def test_a_plugin_of_the_wrong_type_or_name_is_refused(monkeypatch):
 def test_an_unknown_name_lists_the_closest_and_all(monkeypatch):
     with pytest.raises(SelectionError, match="closest: eap"):
         Registry().load("method", "eapp")
-    with pytest.raises(SelectionError, match="No task matches 'ioi'; closest: ioi-mini, trained-ioi; valid: "):
-        select("task", "compiled-reverse,ioi", Registry().plugins("task"))
+    with pytest.raises(SelectionError, match="No task matches 'ioi-maxi'; closest: ioi-mini, .*; valid: "):
+        select("task", "compiled-reverse,ioi-maxi", Registry().plugins("task"))
 
 
 def test_a_scratch_file_registers_what_it_defines(tmp_path):

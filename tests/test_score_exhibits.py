@@ -70,6 +70,9 @@ def test_the_slope_says_what_effect_a_score_of_one_stands_for():
     found = fit(torch.tensor([1.0, 2.0, -3.0, 0.0]), effects)
     assert (found.slope, found.r2) == (pytest.approx(0.5), pytest.approx(1.0))
     assert fit(torch.zeros(4), effects).slope is None
+    raised = effects._replace(drops=effects.drops + 0.25)
+    assert fit(torch.tensor([1.0, 2.0, -3.0, 0.0]), raised).intercept == pytest.approx(0.25)
+    assert fit(torch.zeros(4), effects).intercept is None
 
 
 def test_a_path_ends_at_the_exact_effect_and_begins_with_the_slope_of_eap():

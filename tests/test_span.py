@@ -66,7 +66,7 @@ def over_all_positions(problem, points=(1.0,)):
 
 
 def assert_same(problem):
-    tolerance = 1e-10 if problem.model.dtype == torch.float64 else 2e-5
+    tolerance = 1e-10 if problem.model.dtype == torch.float64 else 1e-4
     for found, meant in (
         (eap(problem, G), over_all_positions(problem)),
         (eap_ig(problem, G), over_all_positions(problem, (0, 0.2, 0.4, 0.6, 0.8))),

@@ -164,10 +164,10 @@ def twins(tmp_path):
 def test_a_declared_task_has_a_page_that_says_what_it_awaits(twins):
     page = twins["tasks/ioi.html"]
     assert "awaits its weights" in page
-    assert "<code>bench pull ioi</code>" in page
+    assert "<code>bench pull ioi</code>, then <code>bench run --method NAME --task ioi</code>" in page
     assert "the whole story" in page
     assert rows(page, "published")[1][:4] == ["eap", "AUC [ioi:true]", "0.904", "not measured"]
-    assert "<code>bench run --task verbs</code>" in twins["tasks/verbs.html"]
+    assert "<code>bench run --method NAME --task verbs</code>" in twins["tasks/verbs.html"]
     assert "awaits its first run" in twins["tasks/verbs.html"]
 
 
@@ -195,7 +195,7 @@ def test_the_front_page_lists_what_awaits_weights_and_folds_what_was_not_run(twi
     before, _, after = twins["index.html"].partition("1 tasks that nothing was run on")
     assert "Paper tier, awaiting weights" in before
     assert rows(before, "awaiting")[1] == ["ioi", "bench pull ioi", "ioi-mini", "summary of ioi"]
-    assert rows(after, "awaiting")[1][:2] == ["verbs", "bench run --task verbs"]
+    assert rows(after, "awaiting")[1][:2] == ["verbs", "bench run --method NAME --task verbs"]
 
 
 def test_without_declared_tasks_nothing_is_said_of_weights(tmp_path):
@@ -217,6 +217,14 @@ def test_twins_with_results_stand_side_by_side_by_the_same_measures(tmp_path):
     mirrored = rows(built["tasks/ioi-mini.html"], "beside")
     assert mirrored[1] == ["ioi-mini embedded model", "ioi true weights"] * 2
     assert mirrored[2] == ["eap", "0.800", "0.900", "0.100", "–"]
+
+
+def test_a_twin_whose_every_cell_failed_has_no_results_of_any_weights(tmp_path):
+    made = [record(0.9, task="ioi-mini"), record(None, task="ioi", tier="paper", twin="ioi-mini")]
+    assert rows(pages(tmp_path, made)["tasks/ioi.html"], "beside")[1] == [
+        "ioi no results yet",
+        "ioi-mini embedded model",
+    ]
 
 
 def test_twins_that_name_each_other_stand_there_once_and_a_twin_that_is_nowhere_is_left_out(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..graph import PromptPairs, metric_values, patch_each_edge
+from ..graph import PromptPairs, single_edge_drops
 from ..graph.problem import CircuitProblem, EdgeScores, Truth
 from ..metrics.correlation import correlation
 from ..metrics.roc import roc
@@ -141,16 +141,10 @@ def _contradictions(truth: Truth, strength: Tensor, error: Tensor, threshold: fl
 
 def exact_effects(problem: CircuitProblem) -> tuple[Float[Tensor, " edges"], Float[Tensor, " edges"]]:
     """Mean drop of the metric when each edge alone is patched, and its standard error over the discovery prompts."""
-    model, graph = problem.model, problem.graph
     drops = []
     for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
-        found = torch.zeros(len(pairs), graph.n_sources, graph.n_destinations, dtype=model.dtype)
-        for destination, sources, finals in patch_each_edge(model, clean, problem.ablation.outputs(pairs), graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                found[:, source, destination] = unpatched - metric_values(model, final, problem.metric, pairs)
-        drops.append(found[:, graph.edge_sources, graph.edge_destinations])
+        ablated = problem.ablation.outputs(pairs)
+        drops.append(single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric))
     each = torch.cat(drops)
     return each.mean(0), each.std(0) / len(each) ** 0.5
 

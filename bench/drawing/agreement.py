@@ -80,8 +80,8 @@ def _said(edge: ComparedEdge) -> str:
 
 def _numbers(agreement: Agreement) -> Numbers:
     strongest = sorted(agreement.edges, key=lambda e: -abs(e.effect))[:_LISTED]
-    said = {True: "known", False: "", None: ""}
+    said = {True: "yes", False: "no", None: "nothing is said"}
     rows = [
         (e.name, "none" if e.score is None else f"{e.score:.4g}", f"{e.effect:.4g}", said[e.known]) for e in strongest
     ]
-    return Numbers((f"strongest {len(rows)} of {agreement.n_edges:,} edges", "score", "exact effect", ""), rows)
+    return Numbers((f"strongest {len(rows)} of {agreement.n_edges:,} edges", "score", "exact effect", "known"), rows)

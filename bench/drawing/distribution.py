@@ -73,16 +73,8 @@ def _said(group: ScoreGroup) -> str:
 
 
 def _numbers(distribution: Distribution) -> Numbers:
-    def row(group: ScoreGroup) -> tuple[str, ...]:
-        inside = [i for i, count in enumerate(group.counts) if count] or [0]
-        lowest, highest = distribution.bounds[inside[0]], distribution.bounds[inside[-1] + 1]
-        return (
-            group.name,
-            f"{group.n:,}",
-            f"{group.mean:.4g}",
-            f"{group.deviation:.4g}",
-            f"{lowest:.3g} to {highest:.3g}",
-        )
-
-    groups = (*distribution.groups, *distribution.roles)
-    return Numbers(("edges", "number", "mean", "standard deviation", "bins from, to"), [row(group) for group in groups])
+    rows = [
+        (group.name, f"{group.n:,}", f"{group.mean:.4g}", f"{group.deviation:.4g}")
+        for group in (*distribution.groups, *distribution.roles)
+    ]
+    return Numbers(("edges", "number", "mean", "sd"), rows)

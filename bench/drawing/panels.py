@@ -66,6 +66,7 @@ def alone(panels: Sequence[Panel], *, title: str) -> str:
                 f'<text x="{panel.frame.left + 36}" y="{y + 13}">{escape(text)}</text>'
             )
             y += _LINE
+    y += _LINE // 2
     width = max((panel.frame.width for panel in panels), default=100)
     described = "; ".join(panel.described for panel in panels)
     return (

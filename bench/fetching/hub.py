@@ -1,8 +1,8 @@
 """Files of a Hugging Face hub over HTTP: what it says of one, and the file itself, whole and verified.
 
 `huggingface_hub` names the addresses, brings token, proxy and client, and knows the hub's errors. Its own download is
-not used: since 1.x it writes into a file of a random name that a break removes, so it begins again from nothing in the
-next process, and it compares sizes alone. Here a break leaves `<file>.part`, the next pull asks for the rest
+not used: it writes into a file of a random name that a break removes (2.4), so it begins again from nothing in the next
+process, and it compares sizes alone. Here a break leaves `<file>.part`, the next pull asks for the rest
 (`Range`), and what came is held to the ETag, which is the SHA-256 of a large file and git's SHA-1 of a small one.
 Files in Xet storage come over plain HTTP too, which the hub offers for all that are under 50 GB.
 """
@@ -32,14 +32,13 @@ _SHA256, _GIT_SHA1 = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class HubFile:
-    """What a hub says of a file. `size` is in bytes, None if it does not say; `url` is where the bytes are."""
+    """What a hub says of a file. `size` is in bytes, None if it does not say."""
 
     repository: str
     name: str
     commit: str
     etag: str
     size: int | None
-    url: str
 
     @property
     def kept_as(self) -> str:
@@ -91,7 +90,7 @@ def look_up(repository: str, name: str, revision: str | None) -> HubFile:
             f"What answers at {named_endpoint()} for {repository}/{name} names no commit and no ETag, so it is no hub but a "
             "proxy or a login page; open the address in a browser, or check HF_ENDPOINT and the proxy settings."
         )
-    return HubFile(repository, name, said.commit_hash, said.etag, said.size, said.location)
+    return HubFile(repository, name, said.commit_hash, said.etag, said.size)
 
 
 def difference(path: Path, file: HubFile) -> str:
@@ -172,13 +171,14 @@ def _stream(file: HubFile, part: Path, before: int, advanced: Callable[[int], No
     """Append what is missing; a hub that ignores `Range` sends all, which then replaces what was here."""
     if before and before == file.size:
         return
-    # A token is the hub's, and never for the storage that it redirects to.
-    ours = urlsplit(file.url).netloc == urlsplit(endpoint()).netloc
-    headers = build_hf_headers(token=None if ours else False) | {"Accept-Encoding": "identity"}
+    # The hub redirects to a storage with a signature that expires, so each attempt asks the hub. The client takes the token
+    # off where a redirect leaves it.
+    url = hf_hub_url(file.repository, file.name, revision=file.commit, endpoint=endpoint())
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if before:
         headers["Range"] = f"bytes={before}-"
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    with get_session().stream("GET", file.url, headers=headers, timeout=timeout) as response:
+    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
         hf_raise_for_status(response)
         announced = _announced(response.headers)
         if None not in (announced, file.size) and announced != file.size:

@@ -9,7 +9,7 @@ from .graph import Graph
 from .metric_head import MetricGradient, metric_gradient, metric_values
 from .pairs import Metric, PromptPairs
 from .patched_run import run_patched
-from .patching import patch_each_edge
+from .patching import patch_each_edge, single_edge_drops
 from .span import Span
 from .trace import record_outputs, record_tape
 
@@ -32,4 +32,5 @@ __all__ = [
     "record_outputs",
     "record_tape",
     "run_patched",
+    "single_edge_drops",
 ]

@@ -121,7 +121,7 @@ def _attention_gradients(
         read = layer.read if parts.stop == 1 else None
         inputs = slice(parts.start * heads, parts.stop * heads)
         gradients = _through_norm(
-            decoder, index, parts, at_qkv[parts], layer.qkv[parts], layer.attention_norm.at(read), scratch[inputs]
+            decoder, index, parts, at_qkv, layer.qkv, layer.attention_norm.at(read), scratch[inputs]
         )
         yield InputGradients(slice(first + inputs.start, first + inputs.stop), gradients, visible, read)
 
@@ -130,8 +130,8 @@ def _through_norm(
     decoder: Decoder,
     index: int,
     parts: slice,
-    at_heads: Sequence[Tensor],
-    values: Sequence[Tensor],
+    at_qkv: Sequence[Tensor],
+    qkv: Sequence[Tensor],
     norm: Normalised,
     into: Float[Tensor, "inputs rows d_model"],
 ) -> Float[Tensor, "inputs batch position d_model"]:
@@ -141,9 +141,9 @@ def _through_norm(
     centring W's rows centres the result, and <W dq, unit> = dq . (q - q at unit 0).
     """
     weights, unit = decoder.weights.layers[index], norm.unit
-    at_values = _by_head(at_heads)
+    at_values = _by_head(at_qkv, parts)
     # [inputs, d_model, d_head]
-    matrices = torch.cat((weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v))[parts])
+    matrices = torch.cat([weights.q, decoder.per_query_head(weights.k), decoder.per_query_head(weights.v)][parts])
     if weights.attention_norm.gain is not None:
         matrices *= weights.attention_norm.gain[:, None]
     if decoder.config.norm == "layer":
@@ -154,10 +154,10 @@ def _through_norm(
     if norm.inverse_scale is not None:
         # Those of a normalised input of zeros, [1, 1, heads, d_head] each: biases and what the offset gives.
         origin = decoder.project(index, apply_gain(torch.zeros_like(unit[:1, :1]), weights.attention_norm))
-        along_unit = (at_values * (_by_head(values) - _by_head(origin[parts]))).sum(-1, keepdim=True)
+        along_unit = (at_values * (_by_head(qkv, parts) - _by_head(origin, parts))).sum(-1, keepdim=True)
         at_inputs.addcmul_(along_unit, unit.reshape(1, -1, unit.shape[-1]), value=-1 / unit.shape[-1])
     return at_inputs.view(-1, *unit.shape)
 
 
-def _by_head(parts: Sequence[Tensor]) -> Float[Tensor, "inputs rows d_head"]:
-    return torch.cat([part.detach() for part in parts], dim=2).flatten(0, 1).transpose(0, 1).contiguous()
+def _by_head(qkv: Sequence[Tensor], parts: slice) -> Float[Tensor, "inputs rows d_head"]:
+    return torch.cat([part.detach() for part in qkv][parts], dim=2).flatten(0, 1).transpose(0, 1).contiguous()

@@ -123,6 +123,17 @@ class Decoder:
         q, k, v = torch.split(heads, [config.n_heads, config.n_kv_heads, config.n_kv_heads], dim=-2)
         return q, self.per_query_head(k, dim=-2), self.per_query_head(v, dim=-2)
 
+    def project_part(
+        self, layer: int, part: int, x: Float[Tensor, "batch position d_model"]
+    ) -> Float[Tensor, "batch position heads d_head"]:
+        """One of q (0), k (1) and v (2) of every query head, from a normalised input."""
+        config, bias = self.config, self._fused_bias[layer]
+        counts = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
+        columns = slice(sum(counts[:part]) * config.d_head, sum(counts[: part + 1]) * config.d_head)
+        y = _affine(x, self._fused[layer][:, columns], None if bias is None else bias[columns])
+        heads = y.view(*y.shape[:-1], -1, config.d_head)
+        return heads if part == 0 else self.per_query_head(heads, dim=-2)
+
     def per_query_head(self, kv: Tensor, dim: int = 0) -> Tensor:
         """Repeat key/value heads so that each query head has its own (grouped-query attention)."""
         group = self.config.n_heads // self.config.n_kv_heads

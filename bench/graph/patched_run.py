@@ -62,9 +62,7 @@ def run_patched(
         before = run.input(graph.visible_to_mlp(layer), graph.mlp_destination(layer)) if graph.parallel else None
         live = _chosen(run.needed[heads])
         if live is not None:
-            columns = (
-                kept[:, graph.attention_destinations(layer)].reshape(graph.n_sources, 3, -1)[:, :, live].flatten(1)
-            )
+            columns = kept[:, graph.attention_destinations(layer)].reshape(len(kept), 3, -1)[:, :, live].flatten(1)
             inputs, which = run.inputs(graph.visible_to_attention(layer), columns)
             z = decoder.attend(*_project(decoder, layer, inputs, which, live))
             run.write(heads, live, _head_changes(decoder, layer, z, live, ablated[heads][live]))
@@ -155,7 +153,7 @@ def _needed(graph: Graph, kept: Bool[Tensor, "sources qkv_destinations"]) -> Boo
     for layer in reversed(range(graph.n_layers)):
         if graph.has_mlp and needed[graph.mlp_source(layer)]:
             needed |= kept[:, graph.mlp_destination(layer)]
-        columns = kept[:, graph.attention_destinations(layer)].reshape(graph.n_sources, 3, -1)  # [sources, 3, heads]
+        columns = kept[:, graph.attention_destinations(layer)].reshape(len(kept), 3, -1)  # [sources, 3, heads]
         needed |= (columns & needed[graph.head_sources(layer)]).flatten(1).any(1)
     return needed
 

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..graph import metric_values, patch_each_edge, record_outputs, run_patched
+from ..graph import metric_values, record_outputs, run_patched, single_edge_drops
 from ..graph.problem import CircuitProblem, Truth
 from .correlation import correlation
 from .ranking import ranking
@@ -135,13 +135,7 @@ def _measured_once(problem: CircuitProblem) -> Float[Tensor, " edges"]:
 
 @torch.no_grad()
 def _summed_drops(problem: CircuitProblem) -> Iterator[Float[Tensor, " edges"]]:
-    model, graph = problem.model, problem.graph
     for pairs in problem.batches():
-        clean = model.embed(pairs.clean)
-        unpatched = metric_values(model, model.resume(clean), problem.metric, pairs).double().sum().cpu()
-        drops = torch.zeros(graph.n_sources, graph.n_destinations, dtype=torch.float64)
-        for destination, sources, finals in patch_each_edge(model, clean, problem.ablation.outputs(pairs), graph=graph):
-            for source, final in zip(range(sources.start, sources.stop), finals, strict=True):
-                value = metric_values(model, final, problem.metric, pairs).double().sum().cpu()
-                drops[source, destination] = unpatched - value
-        yield graph.flat(drops)
+        ablated = problem.ablation.outputs(pairs)
+        drops = single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric)
+        yield drops.double().sum(0).cpu()

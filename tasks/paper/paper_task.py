@@ -21,7 +21,7 @@ from random import Random
 
 from mechboard.assets import content_hashes, require
 from mechboard.errors import UsageError
-from mechboard.graph import Ablation, Decoder, PromptPairs
+from mechboard.graph import Ablation, Decoder
 from mechboard.graph.processing import Processing, process
 from mechboard.ground_truth.published import CIRCUITS, explained
 from mechboard.protocols import CircuitProblem, Instance, Task
