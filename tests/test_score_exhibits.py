@@ -84,8 +84,8 @@ def test_a_path_ends_at_the_exact_effect_and_begins_with_the_slope_of_eap():
     for path in paths:
         assert path.shares == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
         assert path.drops[-1] == pytest.approx(float(effects[path.edge]))
-    (small,) = exact._drops(problem, paths[0].edge, (1e-6,))
-    assert small / 1e-6 == pytest.approx(float(scores[paths[0].edge]), rel=1e-3)
+    small = exact._drops(problem, [paths[0].edge], (1e-6,))
+    assert float(small) / 1e-6 == pytest.approx(float(scores[paths[0].edge]), rel=1e-3)
 
 
 def test_a_third_partys_scores_get_every_exhibit_and_no_circuits_no_operating_points():

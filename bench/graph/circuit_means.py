@@ -5,7 +5,7 @@ __all__ = ["CircuitMeans"]
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Bool
@@ -15,8 +15,14 @@ from .circuit_runs import CircuitRuns
 from .patched_inputs import Masks
 from .problem import CircuitProblem
 
+Told = Callable[[int, int], None]
+
 _RUNS = 4
 """A batch's runs and what is kept beside them, in multiples of one run's node outputs."""
+
+
+def _nobody(done: int, total: int) -> None:
+    """Told nothing further."""
 
 
 class CircuitMeans:
@@ -68,13 +74,22 @@ class CircuitMeans:
                 patched[column] |= 1 << source
         return tuple(patched)
 
-    def of_edges(self, kept: Bool[Tensor, "circuits edges"]) -> list[float]:
-        """The mean of each circuit, given by the edges that it keeps."""
-        return self.of([self.masks(each) for each in kept])
+    def of_edges(self, kept: Bool[Tensor, "circuits edges"], told: Told = _nobody) -> list[float]:
+        """The mean of each circuit, given by the edges that it keeps; see `of`."""
+        return self.of([self.masks(each) for each in kept], told)
 
-    def of(self, circuits: Sequence[Masks]) -> list[float]:
-        """The mean of each circuit, given by its patched sources."""
-        sums = torch.zeros(len(circuits), dtype=torch.float64)
+    def of(self, circuits: Sequence[Masks], told: Told = _nobody) -> list[float]:
+        """The mean of each circuit, given by its patched sources.
+
+        Args:
+            circuits: those that differ by little should be neighbours.
+            told: called with how many circuits are done, once for each prompt, and of how many.
+        """
+        sums, done = torch.zeros(len(circuits), dtype=torch.float64), 0
         for runs in self._each():
-            sums += runs.values(circuits).double().sum(1).cpu()
+            for start in range(0, len(circuits), self.at_once):
+                values = runs.values(circuits[start : start + self.at_once])
+                sums[start : start + self.at_once] += values.double().sum(1).cpu()
+                done += values.numel()
+                told(done, len(circuits) * self.problem.n_prompts)
         return (sums / self.problem.n_prompts).tolist()

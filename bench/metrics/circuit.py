@@ -7,6 +7,7 @@ evaluation prompts, its truths and the chance of measures that depends on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ from torch import Tensor
 from ..contract.progress import progress
 from ..contract.scores import Curve, Evaluation, Measure
 from ..errors import PluginError
-from ..graph import Graph, PromptPairs, metric_values, run_patched
+from ..graph import Graph, PromptPairs
+from ..graph.circuit_means import CircuitMeans
 from ..graph.problem import CircuitProblem, Circuits, Truth
 from .detection import detection
 from .faithfulness import Anchors, areas, edge_counts, mib_counts, nested_circuits
@@ -33,16 +35,12 @@ def circuit_metrics(
     problem: CircuitProblem, pairs: PromptPairs, circuits: Sequence[Bool[Tensor, " edges"]]
 ) -> list[float]:
     """Mean metric over `pairs` of each circuit: its edges kept, all others ablated."""
-    sums, done = torch.zeros(len(circuits), dtype=torch.float64), 0  # circuits, once for each prompt
-    patched = [problem.graph.to_qkv(problem.graph.dense(~kept)) for kept in circuits]
-    for batch in pairs.batches(problem.batch_size):
-        clean, ablated = problem.model.embed(batch.clean), problem.ablation.outputs(batch)
-        for index, edges in enumerate(patched):
-            final = run_patched(problem.model, clean, ablated, edges)
-            sums[index] += metric_values(problem.model, final, problem.metric, batch).double().sum().cpu()
-            done += len(batch)
-            progress(done // len(pairs), len(circuits), "circuits")
-    return (sums / len(pairs)).tolist()
+    means, n_prompts = CircuitMeans(replace(problem, pairs=pairs)), len(pairs)
+
+    def told(done: int, total: int) -> None:
+        progress(done // n_prompts, total // n_prompts, "circuits")
+
+    return means.of_edges(torch.stack(list(circuits)), told)
 
 
 def evaluate_edges(
@@ -56,8 +54,8 @@ def evaluate_edges(
 ) -> Evaluation:
     """Every measure of one set of edge scores, in the order in which they are shown, the headline first.
 
-    The headline is AUC against the first truth, else CMD. `circuits` are those that the method keeps itself, if any. `chance` states what random scores have on this task, for
-    measures whose chance is the task's.
+    The headline is AUC against the first truth, else CMD. `circuits` are those that the method keeps itself, if any.
+    `chance` states what random scores have on this task, for measures whose chance is the task's.
 
     Raises:
         PluginError: `chance` names a measure whose chance is not the task's.

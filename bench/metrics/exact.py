@@ -66,7 +66,7 @@ def effects_for(problem: CircuitProblem, scores: Float[Tensor, " edges"], truths
     if problem.graph.n_edges <= _ALL_UP_TO:
         return Effects(everything, _measured_once(problem), "on the discovery prompts")
     strongest = ranking(scores, signed=False)[:_STRONGEST]
-    drops = torch.tensor([_drops(problem, int(edge), (1.0,))[0] for edge in strongest], dtype=torch.float64)
+    drops = _drops(problem, strongest.tolist(), (1.0,))[:, 0]
     return Effects(strongest, drops, f"of the {_STRONGEST} strongest edges, on the discovery prompts")
 
 
@@ -100,26 +100,30 @@ def worst_paths(problem: CircuitProblem, scores: Float[Tensor, " edges"], effect
     error = (scores.nan_to_num(0.0).double()[effects.edges] - effects.drops).abs()
     worst = effects.edges[error.argsort(descending=True, stable=True)[:_WORST]].tolist()
     shares = (*_SHARES, 1.0)
-    return [Path(edge, (0.0, *shares), (0.0, *_drops(problem, edge, shares))) for edge in worst]
+    found = _drops(problem, worst, shares).tolist()
+    return [Path(edge, (0.0, *shares), (0.0, *drops)) for edge, drops in zip(worst, found, strict=True)]
 
 
 @torch.no_grad()
-def _drops(problem: CircuitProblem, edge: int, shares: Sequence[float]) -> list[float]:
+def _drops(problem: CircuitProblem, edges: Sequence[int], shares: Sequence[float]) -> Float[Tensor, "edges shares"]:
     """Mean drop of the metric over discovery prompts when an edge alone goes each share of the way to its ablated value."""
     model, graph = problem.model, problem.graph
-    alone = torch.zeros(graph.n_edges, dtype=torch.bool)
-    alone[edge] = True
-    patched, row = graph.to_qkv(graph.dense(alone)), int(graph.edge_sources[edge])
-    totals = torch.zeros(len(shares), dtype=torch.float64)
+    alone = [graph.to_qkv(graph.dense(torch.arange(graph.n_edges) == edge)) for edge in edges]
+    rows = [int(graph.edge_sources[edge]) for edge in edges]
+    totals = torch.zeros(len(edges), len(shares), dtype=torch.float64)
     for pairs in problem.batches():
         clean, carried = model.embed(pairs.clean), problem.ablation.outputs(pairs)
-        ablated, own = carried[row].clone(), record_outputs(model, clean)[row]
+        own = record_outputs(model, clean)
         unpatched = metric_values(model, model.resume(clean), problem.metric, pairs)
-        for index, share in enumerate(shares):
-            carried[row] = own + share * (ablated - own)
-            final = run_patched(model, clean, carried, patched)
-            totals[index] += (unpatched - metric_values(model, final, problem.metric, pairs)).double().sum().cpu()
-    return (totals / len(problem.pairs)).tolist()
+        for index, (row, patched) in enumerate(zip(rows, alone, strict=True)):
+            ablated = carried[row].clone()
+            for place, share in enumerate(shares):
+                carried[row] = own[row] + share * (ablated - own[row])
+                final = run_patched(model, clean, carried, patched)
+                drop = unpatched - metric_values(model, final, problem.metric, pairs)
+                totals[index, place] += drop.double().sum().cpu()
+            carried[row] = ablated
+    return totals / len(problem.pairs)
 
 
 _latest: list[tuple[ref[CircuitProblem], Tensor]] = []
