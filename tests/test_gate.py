@@ -178,7 +178,7 @@ def test_a_clone_of_mechboard_is_compared_with_itself(bench, monkeypatch):  # no
     git("switch", "--quiet", "--create", "mine")
     eap = Path("methods/eap.py")
     eap.write_text(
-        eap.read_text().replace("EdgeScores(products", "EdgeScores(-products").replace('"""EAP: ', '"""Mine: ')
+        eap.read_text().replace("EdgeScores(sign * ", "EdgeScores(-sign * ").replace('"""EAP: ', '"""Mine: ')
     )
     code, out, err = bench("gate", "--base", "HEAD", "--method", "eap", *RUN, "--format", "markdown")
     assert code == 1, err

@@ -49,7 +49,7 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
     code, out, _ = bench("run", "--method", "all", "--model", checkpoint, "--pairs", path, "--results", "r", "--json")
     cells = {c["method"]: c for c in json.loads(out)}
     assert code == 0
-    assert set(cells) == {"eap", "eap-ig", "activation-patching", "random", "ground-truth"}
+    assert set(cells) == {"acdc", "activation-patching", "eap", "eap-acdc", "eap-ig", "ground-truth", "random"}
     declined = cells.pop("ground-truth")
     assert (declined["status"], declined["error"]) == ("unsupported", "no circuit is known for this task")
     assert all(c["headline"] == "cmd" and c["task"].startswith("own-model-pairs-") for c in cells.values())

@@ -18,7 +18,7 @@ class Recent(Generic[_Key, _Value]):
         >>> recent = Recent[str, str](2)
         >>> for name in ("a", "b", "c"):
         ...     recent.put(name, name.upper(), 1)
-        >>> recent.held("a")
+        >>> recent.get("a")
         'A'
         >>> recent.trim()
         >>> recent.get("b"), recent.get("a")
