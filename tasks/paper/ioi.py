@@ -7,6 +7,10 @@ One template, in which the name that is repeated comes second (ABBA), as Conmy e
 say the same at the same position, the figures of ACDC are of such prompts, and so is half of what Syed et al. 2023 give EAP (25
 prompts in both orders). Names, places, objects and the template are this project's own; the template has each name where
 that of Conmy et al. has it.
+
+Read the versions of the circuit together. On a GPT-2 with random weights, which knows no names, EAP reaches an AUC of .715
+against the 963 edges, .709 against the 739, .577 against the 242 and .526 against the 182 without MLPs: most edges that an MLP
+reads or writes are strong whatever a model has learned, and the larger versions hold hundreds of them.
 """
 
 from __future__ import annotations
