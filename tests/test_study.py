@@ -31,7 +31,7 @@ def test_the_csv_holds_what_the_reference_records_hold():
         if cell.label not in measured or cell.task.startswith("compiled-") or record.status == "unsupported":
             continue
         row, compared = rows[cell.label, cell.task, cell.data_seed, cell.seed], compared + 1
-        assert float(row["cmd"]) == pytest.approx(record.measures["cmd"].value, abs=1e-4)
+        assert float(row["cmd"]) == pytest.approx(record.measures["cmd"].value, abs=5e-4)
         if record.headline.startswith("auc"):
             assert float(row["auc"]) == pytest.approx(record.headline_measure.value, abs=1e-5)
     assert compared > 200
