@@ -191,7 +191,7 @@ def test_a_method_whose_cost_is_unknown_is_named_and_not_drawn_as_free():
     suite = Suite(name="s", version=1, summary="", kind="circuit", tasks=("compiled-redundant",))
     hidden = [
         r.model_copy(update={"cost": r.cost.model_copy(update={"forwards": None})})
-        if (r.cell.method, r.cell.data_seed) == ("eap", 1)
+        if (r.cell.label, r.cell.data_seed) == ("eap", 1)
         else r
         for r in records
     ]
