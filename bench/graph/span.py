@@ -24,6 +24,9 @@ from .pairs import PromptPairs
 
 __all__ = ["Span"]
 
+_WORTH_SHARING = 0.25
+"""Of the prompt. A pass over a few positions saves little, and rounds otherwise than one over all of them does."""
+
 KeysValues = tuple[Float[Tensor, "batch start heads d_head"], Float[Tensor, "batch start heads d_head"]]
 
 
@@ -65,6 +68,8 @@ class Span:
         The pass over the shared positions is the first part of each run behind them, and counted there.
         """
         start = pairs.n_shared() if shared else 0
+        if start < _WORTH_SHARING * pairs.clean.shape[1]:
+            start = 0
         read = pairs.positions - start
         # Rows at positions that are read are copied, which pays where they are few.
         few = 2 * read.shape[1] <= pairs.clean.shape[1] - start
