@@ -44,8 +44,8 @@ class Losses:
 
     @property
     def bad(self) -> Float[Tensor, " bad"]:
-        """Of the bad samples; scaled down if their mean is above the ceiling."""
-        return self._bad * (self.ceiling / self.mean_bad) if self.mean_bad > self.ceiling else self._bad
+        """Of the bad samples; all at the ceiling if their mean is above it."""
+        return torch.full_like(self._bad, self.ceiling) if self.mean_bad > self.ceiling else self._bad
 
     @property
     def before(self) -> Float[Tensor, " bad"]:
