@@ -122,7 +122,7 @@ class FineTune:
         to_keep = _drawn(len(training.keep), size, generator)
         while True:
             largest = -inf
-            for rows in torch.randperm(len(training.bad), generator=generator).split(size):
+            for rows in torch.split(torch.randperm(len(training.bad), generator=generator), size):
                 batch = Part(training.bad[rows], training.before[rows], training.keep[next(to_keep)])
                 losses = Losses(self.problem, batch, weights)
                 self.objective(losses).backward()  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ class FineTune:
 def _drawn(n: int, size: int, generator: Generator) -> Iterator[Tensor]:
     """Rows of batches, in a new random order on every pass."""
     while True:
-        yield from torch.randperm(n, generator=generator).split(size)
+        yield from torch.split(torch.randperm(n, generator=generator), size)
 
 
 def _is_finite(epoch: Epoch, weights: Mapping[str, Tensor]) -> bool:

@@ -77,9 +77,7 @@ def task_arithmetic(problem: RemovalProblem, generator: Generator, parameters: P
 
 
 @torch.no_grad()
-def tuned(
-    problem: RemovalProblem, validation: Part, before: Mapping[str, Tensor], away: Mapping[str, Tensor]
-) -> float:
+def tuned(problem: RemovalProblem, validation: Part, before: Mapping[str, Tensor], away: Mapping[str, Tensor]) -> float:
     """The scale with the lowest joint objective on validation samples."""
 
     def objective(scale: float) -> float:

@@ -21,9 +21,7 @@ class Learned:
     def losses(self, parameters=None):
         """Mean loss of held-out bad samples and of the others."""
         with torch.no_grad():
-            return tuple(
-                float(self.problem.losses(s, parameters=parameters).mean()) for s in (self.bad, self.other)
-            )
+            return tuple(float(self.problem.losses(s, parameters=parameters).mean()) for s in (self.bad, self.other))
 
 
 def fitted(model, samples, *, steps, rate):
