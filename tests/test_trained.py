@@ -9,8 +9,9 @@ import torch
 from mechboard.errors import ModelError
 from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
+from mechboard.ground_truth.trained.fitting import ACCEPTED
 from mechboard.ground_truth.trained.patched_model import PatchedTransformer
-from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
+from mechboard.ground_truth.trained.train import check, outside_edges
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import eap_ig
