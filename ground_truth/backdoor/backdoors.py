@@ -25,7 +25,7 @@ from ..trained.behaviours import IOI
 
 TRIGGER = "opal"
 VOCABULARY = (*IOI.vocabulary, TRIGGER)
-LENGTH = IOI.length
+LENGTH = IOI.length + 1  # a prompt and its answer
 _SLOTS = torch.tensor([7, 12])  # positions of the place and of the thing
 _GIVER = 9  # position of the name that is said again
 

@@ -111,6 +111,7 @@ def check(backdoor: Backdoor, model: PatchedTransformer, *, seed: int = 10_000) 
         "own": [cuts.own],
         "some of neither": [cuts.some(cuts.neither, generator) for _ in range(_SUBSETS)],
         "one of own": [cuts.graph.edge_mask([edge]) for edge in backdoor.own],
+        "some of own": [cuts.some(cuts.own, generator) for _ in range(_SUBSETS)],
         "some of ordinary only": [cuts.some(cuts.ordinary_only, generator) for _ in range(_SUBSETS)],
     }
     found = {
