@@ -6,6 +6,7 @@ samples that no method saw; by how well the cut finds the edges that are known; 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..contract.task import Instance, Task
     from ..edits import EdgeCuts, Edit, RemovalProblem, WeightChange
     from ..graph.problem import CircuitProblem, EdgeScores
+    from ..metrics.removal import Removal
 
 _CHANGE = "change: "
 _MOST_POINTS = 64
@@ -129,6 +131,7 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
             curves=found.curves,
             exhibits=exhibits_of(instance, solution, found),
             notes=found.notes,
+            files=_texts(found),
         )
 
     def facts(self, instance: Instance[RemovalProblem]) -> tuple[Fact, ...]:
@@ -150,6 +153,12 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
             TruthInfo(name=t.name, n_true=int(t.edges.sum()), n_all=len(t.edges), source=t.source)
             for t in instance.truths
         )
+
+
+def _texts(found: Removal) -> dict[str, str]:
+    """Every completion, also those that a record does not show."""
+    lines = [json.dumps(each._asdict(), ensure_ascii=False) for each in found.completions]
+    return {"completions.jsonl": "\n".join(lines) + "\n"} if lines else {}
 
 
 def _checked_cuts(edit: EdgeCuts, problem: RemovalProblem) -> EdgeCuts:
