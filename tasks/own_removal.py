@@ -33,7 +33,7 @@ from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import check_card
 from mechboard.metrics.frontier import Axis
-from mechboard.metrics.language import Losses
+from mechboard.metrics.language import LanguageExamination
 from mechboard.protocols import EditableDecoder, Instance, RemovalProblem, Task, Text
 
 from .own_files import content_hashes, encoded, is_ids, read_lines, task_name
@@ -111,9 +111,8 @@ class OwnRemoval(Task):
         )
         guess = log(decoder.config.d_vocab_out)
         _refuse_guessing(problem, guess)
-        held_out = Losses(
-            bad=halves["--bad"][1],
-            reference=halves["--keep"][1],
+        held_out = LanguageExamination(
+            texts={"bad-loss": halves["--bad"][1], "incoherence": halves["--keep"][1]},
             batch_size=problem.batch_size,
             removed=(Axis("bad-loss", guess),),
             kept=(Axis("incoherence", guess),),
