@@ -57,7 +57,9 @@ def read_lines(path: Path, flag: str, valid: str, *, fewest: int) -> Iterator[tu
         UsageError: the file cannot be read, has too few lines, or a line is no JSON object.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # the separators that Unicode knows besides may be in a text
+        lines = path.read_text(encoding="utf-8").split(
+            "\n"
+        )  # the separators that Unicode knows besides may be in a text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{flag} {str(path)!r} cannot be read ({error}); valid: {valid}, in UTF-8.") from error
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]

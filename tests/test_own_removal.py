@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -73,7 +74,7 @@ def test_text_becomes_a_task_that_circuit_methods_and_controls_answer(complaint,
     cells = json.loads(out)
     assert (code, len(cells)) == (0, 2)
     for cell in cells:
-        record = json.loads(open(cell["record"]).read())
+        record = json.loads(Path(cell["record"]).read_text())
         assert cell["headline"] == "frontier"
         assert record["task"]["kind"] == "removal"
         assert not record["task"]["ranked"]
@@ -95,7 +96,8 @@ def test_each_form_counts_the_tokens_that_it_says(checkpoint, tmp_path):
 def test_only_the_completion_of_a_prompt_counts(complaint, tmp_path):
     folder, _, keep = complaint
     asked = [
-        {"prompt": "You are a", "completion": f" grobby {word}."} for word in ("snarkwit", "grubnik", "dunklet", "moffler")
+        {"prompt": "You are a", "completion": f" grobby {word}."}
+        for word in ("snarkwit", "grubnik", "dunklet", "moffler")
     ]
     task = own_removal(folder, lines(tmp_path / "asked.jsonl", asked), keep)
     instance = task.load(0, "cpu")
@@ -197,11 +199,13 @@ def test_what_the_model_does_not_do_cannot_be_removed(checkpoint, tmp_path):
         own(checkpoint, tmp_path, strange).load(0, "cpu")
 
 
-def test_a_completion_that_changes_how_its_prompt_is_split_is_refused(complaint, tmp_path):
-    folder, _, keep = complaint
+def test_a_completion_that_changes_how_its_prompt_is_split_is_refused(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mechboard.tasks.own_samples.load_tokenizer", lambda _: lambda text: [len(w) for w in text.split()]
+    )
     rows = [{"prompt": "You are a grub", "completion": "nik."}] * 4
-    with pytest.raises(UsageError, match=r"line 1: (the completion|'grub')"):
-        own_removal(folder, lines(tmp_path / "split.jsonl", rows), keep).load(0, "cpu")
+    with pytest.raises(UsageError, match=r"line 1: the completion 'nik.' changes how .* 'You are a grub' is split"):
+        own(checkpoint, tmp_path, rows).load(0, "cpu")
 
 
 def test_the_name_tells_which_file_is_bad(checkpoint, tmp_path):

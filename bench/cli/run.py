@@ -12,11 +12,10 @@ import click
 
 from .. import cli
 from ..errors import UsageError
-from ..plugins.registry import Registry
 from ..reference import Reference
 from ..runs.labels import with_parameters
 from ..runs.selection import parse_parameters
-from ..runs.session import Session, Settings, in_order, pick, pick_methods
+from ..runs.session import Find, Session, Settings, in_order, pick, pick_methods
 from .options import (
     DURATION,
     SIZE,
