@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.kind import Adapter, Kind
@@ -133,6 +134,12 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
             notes=found.notes,
             files=_texts(found),
         )
+
+    def export(self, instance: Instance[RemovalProblem], solution: Edit, point: float | None, folder: Path) -> str:
+        """Write the edited model, where weights can hold the edit."""
+        from .removal_export import write_checkpoint
+
+        return write_checkpoint(instance, solution, point, folder)
 
     def facts(self, instance: Instance[RemovalProblem]) -> tuple[Fact, ...]:
         """What may be cut and what methods are given."""
