@@ -131,24 +131,7 @@ class CircuitRuns:
         return found
 
     def _start(self, masks: Masks) -> _Walk:
-        """With what is behind each node: whether any kept path leads from it to the logits, and where it is read."""
-        graph, visible = self._graph, self._sites.visible
-        live, wide = ((1 << graph.n_sources) - 1) & ~masks[-1], 0
-        for layer in reversed(range(graph.n_layers)):
-            if graph.has_mlp:
-                source = graph.mlp_source(layer)
-                if live >> source & 1:
-                    kept = ((1 << visible[2 * layer + 1]) - 1) & ~masks[graph.mlp_destination(layer)]
-                    live |= kept
-                    wide |= kept if wide >> source & 1 else 0
-            everything = (1 << visible[2 * layer]) - 1
-            first, heads = graph.attention_destinations(layer).start, graph.n_heads
-            for head, source in enumerate(range(*graph.head_sources(layer).indices(graph.n_sources))):
-                if live >> source & 1:
-                    q, k, v = (everything & ~masks[first + part * heads + head] for part in range(3))
-                    live |= q | k | v
-                    wide |= k | v | (q if wide >> source & 1 else 0)
-        return _Walk(tuple(mask & ~self._unchanged for mask in masks), live, wide)
+        return _Walk(tuple(mask & ~self._unchanged for mask in masks), *self._sites.reach(masks))
 
     # -- numbers: equal for what is equal -------------------------------------------------------
 
