@@ -12,21 +12,30 @@ from .contract.method import Method, NoParameters, method
 from .contract.progress import progress
 from .contract.scores import Quoted
 from .contract.task import Instance, Suite, Task
+from .edits import EdgeCuts, Editable, EditableDecoder, EditableMlp, Labelled, RemovalProblem, Text, WeightChange
 from .errors import Unsupported
 from .graph.problem import CircuitProblem, Circuits, EdgeScores, Truth
 
 __all__ = [
     "CircuitProblem",
     "Circuits",
+    "EdgeCuts",
     "EdgeScores",
+    "Editable",
+    "EditableDecoder",
+    "EditableMlp",
     "Instance",
+    "Labelled",
     "Method",
     "NoParameters",
     "Quoted",
+    "RemovalProblem",
     "Suite",
     "Task",
+    "Text",
     "Truth",
     "Unsupported",
+    "WeightChange",
     "method",
     "progress",
 ]

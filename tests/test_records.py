@@ -74,7 +74,7 @@ LIES = [
     (("curves", "faithfulness", "y"), [0.5], r"curves.faithfulness: a curve has \d+ x and 1 y"),
     (("curves", "faithfulness", "x"), [], "at least 1"),
     (("exhibits", "circuit", "edges", 0, "score"), NAN, "exhibits.*finite number"),
-    (("exhibits", "circuit", "type"), "cat", "an exhibit has type 'cat'; valid: agreement, circuit, dist"),
+    (("exhibits", "circuit", "type"), "cat", "an exhibit has type 'cat'; valid: agreement, circuit, columns"),
     (("cost", "forwards"), -2.0, "cost.forwards"),
     (("cost", "forwards"), INFINITE, "cost.forwards"),
     (("cost", "prompts"), 0, "cost.prompts"),

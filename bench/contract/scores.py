@@ -123,6 +123,9 @@ Exhibits = dict[str, SerializeAsAny[Exhibit]]
 class Evaluation(Part):
     """All measures of one solution; `headline` names the one that tables show, `notes` what its reader must know.
 
+    `files` are texts that are kept beside the record and not in it, by the end of their names: `completions.jsonl`, whose
+    lines are objects with the same keys.
+
     Raises:
         PluginError: the headline is none of the measures.
     """
@@ -132,6 +135,7 @@ class Evaluation(Part):
     curves: dict[str, Curve] = Field(default_factory=dict)
     exhibits: Exhibits = Field(default_factory=dict)
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    files: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     def model_post_init(self, context: Any) -> None:
         """See that the headline is there."""

@@ -81,6 +81,19 @@ class Ablation:
             return ((means * seen[:, None]).sum(1) / seen.sum())[:, None, :].expand_as(means).contiguous()
         return means
 
+    def everywhere(self) -> Float[Tensor, "sources 1 1 d_model"]:
+        """What each source carries when ablated, where that is the same on every prompt and at every position.
+
+        Raises:
+            UsageError: it is not, as with `resample` and `mean`.
+        """
+        if self.kind == "zero":
+            weights = self._decoder.weights.token
+            return weights.new_zeros(self._decoder.graph.n_sources, 1, 1, self._decoder.config.d_model)
+        if self.kind != "mean-global" or self._means is None:
+            raise UsageError(f"Ablation {self.kind!r} depends on prompt or position; valid here: zero, mean-global.")
+        return self._means[:, None, :1]
+
     def span(self, pairs: PromptPairs) -> Span:
         """Where clean and ablated runs of these prompts must be computed: behind what they share, which is run here."""
         return Span.of(self._decoder, pairs, shared=self.kind == "resample")

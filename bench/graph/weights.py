@@ -1,6 +1,6 @@
 """The weights of a decoder, in the one layout that the rest of `mechboard.graph` reads, and the sizes they imply.
 
-__all__ = ["DecoderWeights", "LayerWeights", "NormWeights", "cast", "config_for", "tensors_in"]
+__all__ = ["DecoderWeights", "LayerWeights", "NormWeights", "cast", "config_for", "named", "tensors_in", "with_tensors"]
 
 Layout: every matrix maps rows to columns of `x @ W`, heads come first where a matrix is per head.
 A bias or norm parameter that a model lacks is None, so that absence costs nothing.
@@ -8,7 +8,7 @@ A bias or norm parameter that a model lacks is None, so that absence costs nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import UsageError
 from .config import Activation, DecoderConfig, Norm
 
 _T = TypeVar("_T", "LayerWeights", "DecoderWeights", "NormWeights")
@@ -135,3 +136,50 @@ def cast(weights: _T, *, device: torch.device | str | None, dtype: torch.dtype |
         return value
 
     return replace(weights, **{f.name: convert(getattr(weights, f.name)) for f in fields(weights)})
+
+
+def named(weights: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every weight by name, such as `layers.0.attention_norm.gain`; rotary frequencies are no weights.
+
+    >>> norm = NormWeights(gain=torch.ones(2))
+    >>> [name for name, _ in named(norm)]
+    ['gain']
+    """
+    for f in fields(weights):
+        value, name = getattr(weights, f.name), prefix + f.name
+        if isinstance(value, tuple):
+            for index, layer in enumerate(value):
+                yield from named(layer, f"{name}.{index}.")
+        elif isinstance(value, NormWeights):
+            yield from named(value, f"{name}.")
+        elif isinstance(value, Tensor) and f.name != "rotary_frequencies":
+            yield name, value
+
+
+def with_tensors(weights: DecoderWeights, tensors: Mapping[str, Tensor]) -> DecoderWeights:
+    """The weights with others in place of those that are named.
+
+    Raises:
+        UsageError: a name is none of theirs, or its tensor has another shape.
+    """
+    shapes = {name: tensor.shape for name, tensor in named(weights)}
+    for name, tensor in tensors.items():
+        if shapes.get(name) != tensor.shape:
+            raise UsageError(
+                f"Weight {name!r} of shape {tuple(tensor.shape)} was given; valid: "
+                + (f"shape {tuple(shapes[name])}." if name in shapes else f"{', '.join(list(shapes)[:3])}, ...")
+            )
+
+    def put(part: _T, prefix: str) -> _T:
+        changed: dict[str, Any] = {}
+        for f in fields(part):
+            value, name = getattr(part, f.name), prefix + f.name
+            if isinstance(value, tuple):
+                changed[f.name] = tuple(put(layer, f"{name}.{index}.") for index, layer in enumerate(value))
+            elif isinstance(value, NormWeights):
+                changed[f.name] = put(value, f"{name}.")
+            elif name in tensors:
+                changed[f.name] = tensors[name]
+        return replace(part, **changed)
+
+    return put(weights, "")

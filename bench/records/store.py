@@ -1,13 +1,13 @@
 """Records on disk: `<results>/<method slug>/<task>@v<N>/data-<m>/seed-<n>.json`.
 
-Beside each stand what the method answered (`.safetensors`) and what it printed (`.log`). Every file is written whole or not at all, the moment its cell ends. A folder that holds a file named READ_ONLY is never
+Beside each stand what the method answered (`.safetensors`), what it printed (`.log`) and texts that its scoring left (`seed-<n>.completions.jsonl`). Every file is written whole or not at all, the moment its cell ends. A folder that holds a file named READ_ONLY is never
 written to.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import RecordError, StoreError, WriteError
@@ -90,6 +90,18 @@ class Store:
             write_atomically(path, text)
         else:
             path.unlink(missing_ok=True)
+
+    def write_files(self, cell: Cell, files: Mapping[str, str]) -> None:
+        """Keep the texts of a cell's scoring; those of its last one go."""
+        for old in self.files(cell):
+            old.unlink()
+        for name, text in files.items():
+            write_atomically(self.path(cell).with_suffix(f".{name}"), text.encode())
+
+    def files(self, cell: Cell) -> list[Path]:
+        """The texts that a cell's scoring has left."""
+        path = self.path(cell)
+        return sorted(path.parent.glob(f"{path.stem}.*.jsonl"))
 
     def set_aside(self, cell: Cell) -> Path:
         """Rename an unreadable record, so that the cell can run and nothing is lost; returns the new path."""

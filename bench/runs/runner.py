@@ -217,6 +217,7 @@ class Runner:
             return Outcome(record, record.status, seconds)
         assert event.answer is not None
         record = _done(begun.record, event.answer, event.result)
+        self._store.write_files(record.cell, event.result.evaluation.files)
         self._store.write(record)
         return Outcome(record, "rescored" if event.job.answer else "done", seconds)
 
@@ -266,6 +267,10 @@ def _done(record: Record, answer: Answer, scored: Scored) -> Record:
             "task": scored.info,
             "cost": answer.cost.model_copy(update={"evaluation_seconds": scored.seconds}),
             "provenance": answer.provenance,
-            **{name: getattr(scored.evaluation, name) for name in Evaluation.model_fields},
+            **{
+                name: getattr(scored.evaluation, name)
+                for name in Evaluation.model_fields
+                if name in Record.model_fields
+            },
         }
     )

@@ -1,10 +1,11 @@
-"""Weights & Biases as an observer of a run: one W&B run per cell, with measures, curves and the record.
+"""Weights & Biases as an observer of a run: one W&B run per cell, with measures, curves, tables of texts and the record.
 
 Local records are the truth. If W&B is absent or fails, that is one warning, and nothing else changes.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -70,6 +71,11 @@ class WandbTracker:
                     run.log({f"{name}/x": x, f"{name}/y": y})
             values = {name: measure.value for name, measure in record.measures.items()}
             run.summary.update({"status": record.status, "seconds": outcome.seconds} | values)
+            for file in self._store.files(cell):
+                rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+                columns = list(rows[0]) if rows else []
+                table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in rows])
+                run.log({file.name.split(".")[1]: table})
             artifact: Any = wandb.Artifact(f"record-{record.solution_id.partition(':')[2]}", type="record")
             artifact.add_file(str(self._store.path(cell)))
             run.log_artifact(artifact)
