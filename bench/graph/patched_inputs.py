@@ -72,21 +72,18 @@ class Sites:
 
     def reach(self, masks: Masks) -> Reach:
         """Which sources are heard where the edges in `masks` are patched; `run_patched` asks the same of a matrix."""
-        graph, visible = self.graph, self.visible
-
-        def kept(site: int, destination: int) -> int:
-            return ((1 << visible[site]) - 1) & ~masks[destination]
-
-        live, wide = kept(self.logits, -1), 0
+        graph, everything = self.graph, [(1 << visible) - 1 for visible in self.visible]
+        live, wide = everything[-1] & ~masks[-1], 0
         for layer in reversed(range(graph.n_layers)):
             if graph.has_mlp and live >> graph.mlp_source(layer) & 1:
-                read = kept(2 * layer + 1, graph.mlp_destination(layer))
+                read = everything[2 * layer + 1] & ~masks[graph.mlp_destination(layer)]
                 live |= read
                 wide |= read if wide >> graph.mlp_source(layer) & 1 else 0
-            columns, heads = graph.attention_destinations(layer), graph.head_sources(layer)
-            for head, source in enumerate(range(heads.start, heads.stop)):
+            first, sources = graph.attention_destinations(layer).start, graph.head_sources(layer)
+            for head, source in enumerate(range(sources.start, sources.stop)):
                 if live >> source & 1:
-                    q, k, v = (kept(2 * layer, columns.start + part * graph.n_heads + head) for part in range(3))
+                    columns = (first + part * graph.n_heads + head for part in range(3))
+                    q, k, v = (everything[2 * layer] & ~masks[column] for column in columns)
                     live |= q | k | v
                     wide |= k | v | (q if wide >> source & 1 else 0)
         return Reach(live, wide)
