@@ -5,12 +5,13 @@ import shutil
 
 import pytest
 import torch
+from models import patched_transformer
 
 from mechboard.errors import ModelError
 from mechboard.graph import Graph, run_patched
 from mechboard.ground_truth.trained.behaviours import BEHAVIOURS
-from mechboard.ground_truth.trained.patched_model import PatchedTransformer
-from mechboard.ground_truth.trained.train import ACCEPTED, check, outside_edges
+from mechboard.ground_truth.trained.fitting import ACCEPTED
+from mechboard.ground_truth.trained.train import check, outside_edges
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.eap_ig import eap_ig
@@ -23,46 +24,13 @@ from mechboard.tasks.own import own_task
 NAMES = [name for name in Registry().plugins("task") if name.startswith("trained-")]
 
 
-def _trained(task) -> PatchedTransformer:
-    """The shipped weights in the model that training uses."""
-    behaviour, decoder = task.behaviour, task.load(0, "cpu").problem.model
-    model = PatchedTransformer(vocabulary=len(behaviour.vocabulary), length=behaviour.length)
-    w = decoder.weights
-    with torch.no_grad():
-        for ours, theirs in (
-            (model.token, w.token),
-            (model.position, w.position),
-            (model.unembed, w.unembed),
-            (model.final_norm.weight, w.final_norm.gain),
-            (model.final_norm.bias, w.final_norm.offset),
-        ):
-            ours.copy_(theirs)
-        for block, layer in zip(model._blocks, w.layers, strict=True):
-            for ours, theirs in (
-                (block.norm1.weight, layer.attention_norm.gain),
-                (block.norm1.bias, layer.attention_norm.offset),
-                (block.qkv, torch.stack([layer.q, layer.k, layer.v])),
-                (block.qkv_bias, torch.stack([layer.q_bias, layer.k_bias, layer.v_bias])),
-                (block.o, layer.o),
-                (block.o_bias, layer.o_bias),
-                (block.norm2.weight, layer.mlp_norm.gain),
-                (block.norm2.bias, layer.mlp_norm.offset),
-                (block.w_in.weight, layer.mlp_in.T),
-                (block.w_in.bias, layer.mlp_in_bias),
-                (block.w_out.weight, layer.mlp_out.T),
-                (block.w_out.bias, layer.mlp_out_bias),
-            ):
-                ours.copy_(theirs)
-    return model.eval()
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def task(request):
     return Registry().load("task", request.param)
 
 
 def test_behaviour_interchange_and_strictness_are_what_the_card_says(task):
-    found = check(task.behaviour, _trained(task), seed=99)
+    found = check(task.behaviour, patched_transformer(task.load(0, "cpu").problem.model), seed=99)
     card = json.loads((task.folder / "card.json").read_text())
     assert set(found) == set(card["accuracy"])
     assert min(found.values()) >= ACCEPTED
@@ -158,7 +126,7 @@ def test_effects_are_found_by_the_names_of_edges_and_not_by_their_place(copied):
 
 
 def test_the_training_model_patches_as_the_engine_does(task):
-    model, behaviour = _trained(task), task.behaviour
+    model, behaviour = patched_transformer(task.load(0, "cpu").problem.model), task.behaviour
     decoder = model.decoder()
     graph = Graph.of(decoder.config, level="head")
     generator = torch.Generator().manual_seed(0)

@@ -18,6 +18,7 @@ DEFINITIONS = Definitions(
         "relearned": _RATE_DOWN,
         "bad-accuracy": _RATE_DOWN,
         "other-accuracy": Definition(direction="higher", lowest=0.0, highest=1.0),
+        "restored-accuracy": Definition(direction="higher", lowest=0.0, highest=1.0),
         "bad-loss": _LOSS_UP,
         "bad-loss-filtered": _LOSS_UP,
         "bad-generation": _RATE_DOWN,

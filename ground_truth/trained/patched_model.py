@@ -62,7 +62,7 @@ class PatchedTransformer(nn.Module):
 
         `patched` (1 = carry `ablated`) is a dense head-level edge set; `swap` replaces one node's output.
         """
-        nodes = [self._swapped(0, self.token[tokens] + self.position, swap)]
+        nodes = [self._swapped(0, self.token[tokens] + self.position[: tokens.shape[1]], swap)]
         column = 0
 
         def inputs(count: int) -> Tensor:

@@ -16,8 +16,6 @@ removes them. About 11 minutes on one core; the result is refused if any accurac
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from pathlib import Path
 
 import torch
@@ -25,25 +23,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mechboard.graph import Graph
-from mechboard.graph.export import to_huggingface
 
-from ..cards import hashes
 from .behaviours import BEHAVIOURS, Batch, TrainedBehaviour
+from .fitting import BATCH, accuracy, fit, refuse_unless_accepted, save
 from .patched_model import PatchedTransformer
 
-_BATCH, _RATE, _WARMUP = 192, 2e-3, 100
 _CHECK = 2048
-ACCEPTED = 0.97
 
 
 def outside_edges(behaviour: TrainedBehaviour, graph: Graph) -> Tensor:
     """Dense head-level edge set of everything outside the declared circuit, as floats."""
     return graph.dense(~graph.edge_mask(behaviour.edges), False).float()
-
-
-def accuracy(logits: Tensor, answer: Tensor) -> float:
-    """Share of prompts whose first choice is an answer."""
-    return float((answer.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean())
 
 
 def _loss(logits: Tensor, answer: Tensor) -> Tensor:
@@ -63,12 +53,9 @@ def train(behaviour: TrainedBehaviour, *, steps: int, seed: int, log_every: int 
     graph = Graph.of(model.config, level="head")
     outside = outside_edges(behaviour, graph)
     nodes = list(behaviour.interchange)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.01, betas=(0.9, 0.98))
-    begun = time.perf_counter()
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = _RATE * min(1.0, (step + 1) / _WARMUP) * max(0.02, min(1.0, 2.0 * (1 - step / steps)))
-        base = behaviour.sample(_BATCH, generator)
+
+    def losses(step: int) -> dict[str, Tensor]:
+        base = behaviour.sample(BATCH, generator)
         behaved = _loss(model(base.tokens)[0], base.answer)
         node = nodes[step % len(nodes)]
         source = _source(behaviour, node, base, generator)
@@ -80,15 +67,9 @@ def train(behaviour: TrainedBehaviour, *, steps: int, seed: int, log_every: int 
         share = 1.0 if step % 2 else float(torch.rand(1, generator=generator))
         subset = outside * (torch.rand(outside.shape, generator=generator) < share)
         strict = _loss(model(base.tokens, ablated=ablated, patched=subset)[0], base.answer)
-        optimiser.zero_grad()
-        total: Tensor = behaved + interchanged + strict
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if step % log_every == 0 or step == steps - 1:
-            line = f"{step:5d} behaviour {behaved:.4f} interchange {interchanged:.4f} strict {strict:.4f}"
-            print(f"{line}  {time.perf_counter() - begun:.0f}s", flush=True)
-    return model.eval()
+        return {"behaviour": behaved, "interchange": interchanged, "strict": strict}
+
+    return fit(model, losses, steps=steps, log_every=log_every)
 
 
 @torch.no_grad()
@@ -111,30 +92,6 @@ def check(behaviour: TrainedBehaviour, model: PatchedTransformer, *, seed: int =
     return found
 
 
-def save(
-    behaviour: TrainedBehaviour, model: PatchedTransformer, found: dict[str, float], out: Path, steps: int, seed: int
-) -> None:
-    """Write weights in GPT-2 format and a card with the accuracies."""
-    decoder = model.decoder()
-    tokens = behaviour.sample(64, torch.Generator().manual_seed(1)).tokens
-    with torch.no_grad():
-        difference = float((decoder(tokens)[:, -1] - model(tokens)[0]).abs().max())
-    if difference > 1e-3:
-        raise RuntimeError(f"The decoder's logits differ by {difference:.2g} from the trained model's.")
-    to_huggingface(decoder).save_pretrained(out)
-    (out / "generation_config.json").unlink(missing_ok=True)
-    card = {
-        "behaviour": behaviour.name,
-        "summary": behaviour.summary,
-        "edges": behaviour.edges,
-        "vocabulary": behaviour.vocabulary,
-        "training": {"steps": steps, "seed": seed, "batch": _BATCH},
-        "accuracy": {name: round(value, 4) for name, value in found.items()},
-        "files": hashes(out),
-    }
-    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     """Train one behaviour, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -146,10 +103,16 @@ def main() -> None:
     behaviour = BEHAVIOURS[arguments.behaviour]
     model = train(behaviour, steps=arguments.steps, seed=arguments.seed)
     found = check(behaviour, model)
-    print(json.dumps(found, indent=1))
-    if min(found.values()) < ACCEPTED:
-        raise SystemExit(f"Refused: an accuracy is under {ACCEPTED}; train longer or with another seed.")
-    save(behaviour, model, found, arguments.out, arguments.steps, arguments.seed)
+    refuse_unless_accepted(found)
+    card = {
+        "behaviour": behaviour.name,
+        "summary": behaviour.summary,
+        "edges": behaviour.edges,
+        "vocabulary": behaviour.vocabulary,
+        "training": {"steps": arguments.steps, "seed": arguments.seed, "batch": BATCH},
+        "accuracy": {name: round(value, 4) for name, value in found.items()},
+    }
+    save(model, card, behaviour.sample(64, torch.Generator().manual_seed(1)).tokens, arguments.out)
 
 
 if __name__ == "__main__":
