@@ -10,7 +10,7 @@ from mechboard.runs.selection import select
 ROOT = Path(__file__).parent.parent
 NOT_A_TASK = {
     "__init__", "suites", "own", "tokenizers", "compiled_task", "trained_task", "mini_task", "llama2c",
-    "paper_task", "assets", "figures", "words",
+    "paper_task", "assets", "figures", "words", "digit_task", "classifier", "idx",
 }  # fmt: skip
 
 
