@@ -229,6 +229,18 @@ def test_a_fifth_of_the_samples_validates_and_is_not_trained_on():
     torch.testing.assert_close(validation.before, problem.losses(validation.bad))
 
 
+def test_in_validation_a_bad_loss_beyond_twenty_nats_counts_no_more():
+    """So a rate that merely overshoots is no better than the gentler one that got there."""
+    problem = PROBLEMS["clusters"]().problem
+    tune = FineTune(problem, *split(problem, generator()), joint(0.2))
+    lowered = problem.model.parameters()
+    lowered["out_bias"] = lowered["out_bias"] - torch.tensor([500.0, 0.0, 0.0])
+    epoch = tune._validated(lowered)
+    keep = float(problem.losses(tune.validation.keep, parameters=lowered).mean())
+    assert epoch.bad > 400
+    assert epoch.objective == pytest.approx(keep - 0.2 * 20)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_sole_bad_sample_is_enough(method):
     learned = clusters(n_bad=1)
