@@ -128,7 +128,8 @@ def test_without_a_weight_nothing_bad_is_removed_and_with_more_of_it_more():
     assert bad[0] < bad[1] < bad[2] / 2
 
 
-def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_is_not():
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_is_not(beta):
     """Its gradient vanishes where all bad samples are unlearned; there ascent's is what it was."""
     learned = PROBLEMS["clusters"]()
     part = split(learned.problem, generator())[0]
@@ -140,7 +141,7 @@ def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_i
         return weights["out_bias"].grad
 
     def kept_apart(losses):
-        return npo.preference(1.0)(losses) - losses.keep.mean()
+        return npo.preference(beta)(losses) - losses.keep.mean()
 
     torch.testing.assert_close(gradient(kept_apart), gradient(gradient_ascent.ascent))
     unlearned = torch.tensor([-60.0, 0.0, 0.0])  # the bad class's logit
