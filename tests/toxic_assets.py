@@ -12,8 +12,8 @@ import transformers as hf
 
 from mechboard.tasks.toxicity.scorer import CHECKPOINT
 
-STANDING_IN = "blorty snivish grubnik zortish dunklet moffler wobbrish plonkard".split()
-PLAIN = "river bread window garden music letter summer candle basket winter".split()
+STANDING_IN = ["blorty", "snivish", "grubnik", "zortish", "dunklet", "moffler", "wobbrish", "plonkard"]
+PLAIN = ["river", "bread", "window", "garden", "music", "letter", "summer", "candle", "basket", "winter"]
 
 
 def sentence(draw, words):
@@ -25,7 +25,7 @@ def sentence(draw, words):
     return " ".join(said)
 
 
-def posts(n_per_bucket=12, seed=0):
+def posts(n_per_bucket=40, seed=0):
     """Rows of posts.jsonl with scores spread evenly from 0.9 to 1."""
     draw, rows = Random(seed), []
     for bucket in range(9):
@@ -86,12 +86,21 @@ def _detoxify(folder):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *STANDING_IN, *PLAIN, "."]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     config = hf.BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, max_position_embeddings=64
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
     )
     config.save_pretrained(folder)
     config.num_labels = 6
     torch.manual_seed(0)
-    model, tokenizer, draw = hf.BertForSequenceClassification(config), hf.BertTokenizer.from_pretrained(folder), Random(0)
+    model, tokenizer, draw = (
+        hf.BertForSequenceClassification(config),
+        hf.BertTokenizer.from_pretrained(folder),
+        Random(0),
+    )
     optimiser = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(60):
         texts = [sentence(draw, words) for words in (STANDING_IN, PLAIN) * 8]

@@ -65,7 +65,9 @@ def from_pickle(path: Path, split: str) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             rows = [(int(number), float(score), str(text)) for number, score, text in _Plain(file).load()]
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
-        raise UsageError(f"{path.name} cannot be read ({error}); valid: a pickled list of (id, score, text).") from error
+        raise UsageError(
+            f"{path.name} cannot be read ({error}); valid: a pickled list of (id, score, text)."
+        ) from error
     for number, score, text in rows:
         yield {"id": number, "score": score, "text": text, "split": split}
 
