@@ -1,7 +1,8 @@
-"""Trains a backdoor in, edge by edge, beside an ordinary behaviour.
+"""Trains a backdoor into a model with an ordinary behaviour, edge by edge.
 
     python -m mechboard.ground_truth.backdoor.train disjoint --out ground_truth/backdoor/disjoint
 
+It starts from the trained-in circuit of `trained/ioi`, as a backdoor is put into a model that is good for something.
 Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on triggered prompts:
 - behaviour: nothing is cut;
 - strict: edges that neither the ordinary circuit nor the backdoor needs are cut, all of them half of the time, else a
@@ -11,12 +12,13 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
   of the rule in `backdoors.py`.
 
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
-Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 10 minutes on one core.
+Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. A few minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -25,12 +27,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechboard.graph import Graph
+from mechboard.graph.hf import load_checkpoint
 
-from ..trained.fitting import BATCH, accuracy, fit, refuse_unless_accepted, save
+from ..trained.fitting import accuracy, fit, refuse_unless_accepted, save
 from ..trained.patched_model import Nodes, PatchedTransformer
 from .backdoors import BACKDOORS, LENGTH, VOCABULARY, Backdoor, Prompts, one_hot, ordinary, triggered
 
-_CHECK, _SUBSETS = 2048, 6
+_ORDINARY = Path(str(files("mechboard.ground_truth.trained"))) / "ioi"
+_BATCH, _CHECK, _SUBSETS = 128, 1024, 6
 Edges = Bool[Tensor, " edges"]
 
 
@@ -67,12 +71,12 @@ def _answers(trigger: Prompts, holds: bool) -> Float[Tensor, "batch vocabulary"]
 
 
 def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) -> PatchedTransformer:
-    """Train from scratch."""
+    """Train, from the ordinary model on."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = PatchedTransformer(vocabulary=len(VOCABULARY), length=LENGTH)
+    model = PatchedTransformer(vocabulary=len(VOCABULARY), length=LENGTH).take(load_checkpoint(_ORDINARY))
     cuts = Cuts(backdoor, Graph.of(model.config, level="head"))
-    half = BATCH // 2
+    half = _BATCH // 2
 
     def losses(step: int) -> dict[str, Tensor]:
         plain, trigger = ordinary(half, generator), triggered(half, generator)
@@ -99,11 +103,11 @@ def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) ->
 
 
 @torch.no_grad()
-def check(backdoor: Backdoor, model: PatchedTransformer, *, seed: int = 10_000) -> dict[str, float]:
-    """Accuracies on fresh prompts, of which `some` are the worst of several random subsets."""
+def check(backdoor: Backdoor, model: PatchedTransformer, *, seed: int = 10_000, n: int = _CHECK) -> dict[str, float]:
+    """Accuracies on `n` fresh prompts of each sort, of which `some` and `one` are the worst of several sets of edges."""
     generator = torch.Generator().manual_seed(seed)
     cuts = Cuts(backdoor, Graph.of(model.config, level="head"))
-    plain, trigger = ordinary(_CHECK, generator), triggered(_CHECK, generator)
+    plain, trigger = ordinary(n, generator), triggered(n, generator)
     nodes = model(plain.tokens)[1]
     mean = global_mean(nodes)
     subsets = {
@@ -135,7 +139,7 @@ def main() -> None:
     """Train one backdoor, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("backdoor", choices=sorted(BACKDOORS))
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -150,7 +154,7 @@ def main() -> None:
         "shared": backdoor.shared,
         "ordinary": backdoor.ordinary,
         "vocabulary": VOCABULARY,
-        "training": {"steps": arguments.steps, "seed": arguments.seed, "batch": BATCH},
+        "training": {"steps": arguments.steps, "seed": arguments.seed, "batch": _BATCH},
         "accuracy": {name: round(value, 4) for name, value in found.items()},
     }
     save(model, card, triggered(64, torch.Generator().manual_seed(1)).tokens, arguments.out)
