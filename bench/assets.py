@@ -28,15 +28,16 @@ HUB = "https://huggingface.co"
 class Asset:
     """A named folder. `sources` are files of a hub repository; `convert(downloaded, target)` makes the folder of them.
 
-    `revision` is null until somebody has verified one.
+    `revision` is null until somebody has verified one. What is on no hub has no repository, and `origin` says where people get it.
     """
 
     name: str
     files: tuple[str, ...]
-    repository: str
-    sources: tuple[str, ...]
-    convert: Callable[[Mapping[str, Path], Path], None]
+    repository: str = ""
+    sources: tuple[str, ...] = ()
+    convert: Callable[[Mapping[str, Path], Path], None] | None = None
     revision: str | None = None
+    origin: str = ""
 
 
 def cache_folder() -> Path:
@@ -89,6 +90,14 @@ def content_hashes(asset: Asset) -> dict[str, str]:
     }
 
 
+def to_be_placed(asset: Asset) -> str:
+    """What a user must do for an asset that nothing fetches."""
+    return (
+        f"get {asset.origin or 'its files'}, and put {', '.join(asset.files)} into MECHBOARD_ASSETS/{asset.name} or "
+        f"{str(pulled_folder(asset))!r}"
+    )
+
+
 def place(source: Path, target: Path) -> None:
     """Put a downloaded file into an asset's folder without a second copy where the file system can do that."""
     try:
@@ -125,6 +134,8 @@ def read_lock() -> dict[str, Any]:
 def _required(asset: Asset) -> tuple[Path, dict[str, str], dict[str, Any] | None]:
     """Folder, hashes and lock entry."""
     folder = locate(asset)
+    if folder is None and not asset.repository:
+        raise AssetError(f"The asset {asset.name!r} is not here and on no hub; {to_be_placed(asset)}.")
     if folder is None:
         raise AssetError(
             f"The asset {asset.name!r} is not here; run `bench pull {asset.name}`, or put {', '.join(asset.files)} "

@@ -8,8 +8,6 @@ on faithfulness alone, with CMD as headline.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +16,20 @@ from typing import Any
 
 import torch
 
-from mechboard.errors import ModelError, UsageError
+from mechboard.errors import UsageError
 from mechboard.graph import Ablation, Decoder, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.cards import check_card
-from mechboard.hashing import sha256
 from mechboard.metrics.answers import logit_difference
 from mechboard.protocols import CircuitProblem, Instance, Task
 
+from .own_files import content_hashes, encoded, is_ids, read_lines, task_name
 from .tokenizers import Encode, answer_id, load_tokenizer
 
 _KEYS = ("clean", "corrupt", "answer", "wrong")
 _BUFFER_BYTES = 256 * 2**20
 _FEWEST = 4
-# What decides about the problem: configuration, weights, and what makes token ids of text.
-_CONTENT = (
-    "config.json", "*.safetensors", "*.bin",
-    "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model",
-)  # fmt: skip
+_VALID = f"JSON lines of {', '.join(_KEYS)}"
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class OwnTask(Task):
         Raises:
             UsageError: the folder or the file of pairs is missing.
         """
-        return _content_hashes(self.model_folder, self.pairs_file)
+        return content_hashes(self.model_folder, {"--pairs": self.pairs_file}, _VALID)
 
     def load(self, data_seed: int, device: str) -> Instance[CircuitProblem]:
         """The model and the discovery half; the other half is held out.
@@ -106,23 +100,13 @@ def own_task(model: Path | str, pairs: Path | str) -> OwnTask:
         UsageError: the folder or the file of pairs is missing.
     """
     folder, file = Path(model), Path(pairs)
-    called = folder.resolve().name
-    content = hashlib.sha256(repr(sorted(_content_hashes(folder, file).items())).encode()).hexdigest()
+    files = {"--pairs": file}
     return OwnTask(
-        name=f"own-{_plain(called)}-{_plain(file.stem)}-{content[:8]}",
-        summary=f"{file.name} on {called}: logit difference, no circuit known (resample)",
+        name=task_name(folder, files, content_hashes(folder, files, _VALID)),
+        summary=f"{file.name} on {folder.resolve().name}: logit difference, no circuit known (resample)",
         model_folder=folder,
         pairs_file=file,
     )
-
-
-def _content_hashes(folder: Path, pairs: Path) -> dict[str, str]:
-    if not pairs.is_file():
-        raise UsageError(f"--pairs {str(pairs)!r} is no file; valid: JSON lines of {', '.join(_KEYS)}.")
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{str(folder)!r} holds no config.json; valid: the folder of a Hugging Face checkpoint.")
-    files = {path for pattern in _CONTENT for path in folder.glob(pattern)}
-    return {path.name: sha256(path) for path in [*sorted(files), pairs]}
 
 
 def _as_prompts(chosen: list[_Pair]) -> PromptPairs:
@@ -136,26 +120,10 @@ def _as_prompts(chosen: list[_Pair]) -> PromptPairs:
     return PromptPairs(clean, corrupt, lengths, (lengths - 1)[:, None], targets)
 
 
-def _plain(name: str) -> str:
-    return "".join(c if c.isalnum() or c in ".-" else "-" for c in name)
-
-
 def _read_pairs(path: Path, model: Path, decoder: Decoder) -> Iterator[_Pair]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--pairs {str(path)!r} cannot be read ({error}); valid: JSON lines of {', '.join(_KEYS)}."
-        ) from error
-    rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if len(rows) < _FEWEST:
-        raise UsageError(
-            f"--pairs {str(path)!r} holds {len(rows)} pairs; valid: {_FEWEST} or more, half of them for scoring."
-        )
     encode: Encode | None = None
-    for number, line in rows:
-        where = f"{path.name} line {number}"
-        row = _parse(line, where)
+    for where, row in read_lines(path, "--pairs", _VALID, fewest=_FEWEST):
+        _check_types(row, where)
         if isinstance(row["clean"], str):
             encode = encode or load_tokenizer(model)
             yield _checked(_tokenised(row, encode, where), where, decoder)
@@ -163,30 +131,17 @@ def _read_pairs(path: Path, model: Path, decoder: Decoder) -> Iterator[_Pair]:
             yield _checked(_Pair(*(row[key] for key in _KEYS)), where, decoder)
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{where} is not JSON ({error}); valid: an object with {', '.join(_KEYS)}.") from error
-    if not isinstance(row, dict) or set(_KEYS) - set(row):
-        raise UsageError(f"{where} lacks {', '.join(k for k in _KEYS if not isinstance(row, dict) or k not in row)}; "
-                         f"valid: an object with {', '.join(_KEYS)}.")  # fmt: skip
+def _check_types(row: dict[str, Any], where: str) -> None:
+    if missing := [key for key in _KEYS if key not in row]:
+        raise UsageError(f"{where} lacks {', '.join(missing)}; valid: an object with {', '.join(_KEYS)}.")
     is_text = all(isinstance(row[key], str) for key in _KEYS)
-    # `true` is an int to isinstance and no token id to anybody.
-    is_ids = all(isinstance(row[k], list) and all(type(i) is int for i in row[k]) for k in _KEYS[:2]) and all(
-        type(row[k]) is int for k in _KEYS[2:]
-    )
-    if not (is_text or is_ids):
+    if not (is_text or (all(is_ids(row[k]) for k in _KEYS[:2]) and is_ids([row[k] for k in _KEYS[2:]]))):
         raise UsageError(f"{where} mixes types; valid: four texts, or two lists of token ids and two token ids.")
-    return row
 
 
 def _tokenised(row: dict[str, str], encode: Encode, where: str) -> _Pair:
     def ids(text: str) -> list[int]:
-        try:
-            return encode(text)
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from error
+        return encoded(encode, text, where)
 
     answers = [answer_id(ids, row["clean"], row[key], where) for key in ("answer", "wrong")]
     return _Pair(ids(row["clean"]), ids(row["corrupt"]), *answers)

@@ -28,3 +28,11 @@ embedded = Suite(
         "compiled-reverse",
     ),
 )
+
+removal = Suite(
+    name="removal",
+    version=1,
+    summary="Behaviours to cut out of models that ship with the package or are trained in seconds",
+    kind="removal",
+    tasks=("backdoor-disjoint", "backdoor-entangled", "digits", "rude-mini"),
+)

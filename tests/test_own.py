@@ -105,7 +105,7 @@ def test_discovery_and_scoring_share_no_pair(checkpoint, tmp_path, data_seed):
         (GOOD | {"answer": "x"}, "line 2 mixes types"),
         ({"clean": [1], "corrupt": [2]}, "lacks answer, wrong"),
         ("{not json", "line 2 is not JSON"),
-        ("[]", "line 2 lacks clean"),
+        ("[]", "line 2 is no JSON object"),
         (dict.fromkeys(GOOD, "text"), "holds no tokenizer"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_bad_pair_is_named_by_its_line(checkpoint, tmp_path, row, said):
 
 
 def test_too_few_pairs_and_a_missing_file_say_what_is_valid(checkpoint, tmp_path):
-    with pytest.raises(UsageError, match="holds 1 pairs; valid: 4 or more"):
+    with pytest.raises(UsageError, match="holds 1 lines; valid: 4 or more"):
         own_task(checkpoint, pairs_file(tmp_path, [GOOD])).load(0, "cpu")
     with pytest.raises(UsageError, match="is no file"):
         own_task(checkpoint, tmp_path / "absent.jsonl")

@@ -28,6 +28,7 @@ _COMMANDS = {
     "list": ("list_", "Methods, tasks, suites or plugins that are here."),
     "show": ("show", "A method, a task, or a record with the circuit it found."),
     "run": ("run", "Run methods on tasks; run again to do only what is missing."),
+    "export": ("export", "Write the edited model of a removal record as a checkpoint."),
     "status": ("status", "What is done, failed or missing in a results folder."),
     "compare": ("compare", "Compare two results folders; exit 1 if anything is worse."),
     "gate": ("gate", "Run your branch and what it started from; exit 1 if anything is worse."),

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from ..errors import UsageError
 from ..plugins.registry import Registry
+from ..reference import Reference
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,3 +77,47 @@ def plugin_option(command: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         help="A Python file that defines methods or tasks. Repeatable.",
     )(command)
+
+
+def model_option(command: F) -> F:
+    """`--model DIR`."""
+    return click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        help="A checkpoint folder of your own; needs --pairs, or --bad and --keep.",
+    )(command)
+
+
+def samples_options(command: F) -> F:
+    """`--bad FILE` and `--keep FILE`."""
+    command = click.option(
+        "--keep", type=click.Path(path_type=Path), help="What it should go on saying, in the same form."
+    )(command)
+    return click.option(
+        "--bad",
+        type=click.Path(path_type=Path),
+        help='What the model should no longer say: JSON lines of {"text": ...}, of {"prompt": ..., "completion": ...} where '
+        'only the completion counts, or of {"tokens": [ids], "scored": [places that count]}.',
+    )(command)
+
+
+def own_task(
+    model: Path | None, *, pairs: Path | None = None, bad: Path | None = None, keep: Path | None = None
+) -> Reference | None:
+    """Where a task of one's own files is made, for this process and others; None if no file was given.
+
+    Raises:
+        UsageError: the files given make no task.
+    """
+    given = {"--model": model, "--pairs": pairs, "--bad": bad, "--keep": keep}
+    paths = {flag: str(path.resolve()) for flag, path in given.items() if path is not None}
+    if not paths:
+        return None
+    if set(paths) == {"--model", "--pairs"}:
+        return Reference("mechboard.tasks.own:own_task", tuple(paths.values()))
+    if set(paths) == {"--model", "--bad", "--keep"}:
+        return Reference("mechboard.tasks.own_removal:own_removal", tuple(paths.values()))
+    raise UsageError(
+        f"{', '.join(paths)} {'was' if len(paths) == 1 else 'were'} given; valid: --model with --pairs, or --model with "
+        "--bad and --keep."
+    )

@@ -57,7 +57,7 @@ def _here(asset: Asset) -> str:
     if folder is None:
         return ""
     if asset.name not in read_lock():
-        return f"already in {folder}, never pulled; remove the folder to fetch it"
+        return f"already in {folder}" + (", never pulled; remove the folder to fetch it" if asset.repository else "")
     from ..fetching.pull import is_whole
 
     if folder == pulled_folder(asset):

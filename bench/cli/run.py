@@ -12,15 +12,23 @@ import click
 
 from .. import cli
 from ..errors import UsageError
-from ..plugins.registry import Registry
 from ..reference import Reference
 from ..runs.labels import with_parameters
 from ..runs.selection import parse_parameters
 from ..runs.session import Find, Session, Settings, in_order, pick, pick_methods
-from .options import DURATION, SIZE, json_option, open_registry, plugin_option, results_option
+from .options import (
+    DURATION,
+    SIZE,
+    json_option,
+    model_option,
+    open_registry,
+    own_task,
+    plugin_option,
+    results_option,
+    samples_options,
+)
 
 if TYPE_CHECKING:
-    from ..contract.task import Task
     from ..records.store import Store
     from ..runs.plan import Plan
     from ..runs.runner import Observer, Outcome
@@ -39,6 +47,8 @@ class Flags:
     data_seeds: int
     model: Path | None
     pairs: Path | None
+    bad: Path | None
+    keep: Path | None
     wandb: WandbMode
     progress: Mode
     device: str
@@ -93,8 +103,9 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
               help="METHOD.NAME=VALUE for a method selected by name, such as eap-ig.steps=10. Repeatable.")  # fmt: skip
 @click.option("--seeds", default=1, type=click.IntRange(1), show_default=True, help="Seeds of methods that draw.")
 @click.option("--data-seeds", default=1, type=click.IntRange(1), show_default=True, help="Instances of each task.")
-@click.option("--model", type=click.Path(path_type=Path), help="A checkpoint folder of your own; needs --pairs.")
+@model_option
 @click.option("--pairs", type=click.Path(path_type=Path), help="JSON lines of clean, corrupt, answer, wrong.")
+@samples_options
 @click.option("--wandb", default="off", type=click.Choice(["off", "offline", "online"]), show_default=True,
               help="Send every cell to Weights & Biases as well.")  # fmt: skip
 @click.option("--progress", default="auto", type=click.Choice(["auto", "live", "plain", "quiet", "jsonl"]),
@@ -121,7 +132,8 @@ def command(**given: Any) -> int:
     notices: list[str] = []
     selected = pick_methods(registry, flags.method, notices)
     if own is not None:
-        tasks, find = _own_task(registry, own)
+        # Nobody registers it, so other processes are told where it is.
+        tasks, find = [own.load()], lambda what, name: own if what == "task" else registry.reference(what, name)
     else:
         tasks, find = pick(registry, "task", flags.task or "", notices), registry.reference
     from ..runs.plan import make_plan
@@ -131,25 +143,17 @@ def command(**given: Any) -> int:
     return _run(plan, find, flags, notices)
 
 
-def _own(flags: Flags) -> tuple[Path, Path] | None:
-    """Model and pairs of one's own, None where `--task` names tasks."""
-    if flags.model is None and flags.pairs is None:
-        if flags.task is None:
-            raise UsageError(
-                "Neither --task nor --model with --pairs was given; `bench run --method eap --task all` runs all."
-            )
-        return None
-    if flags.model is None or flags.pairs is None or flags.task is not None:
+def _own(flags: Flags) -> Reference | None:
+    """A task of one's own checkpoint and files, None where `--task` names tasks."""
+    own = own_task(flags.model, pairs=flags.pairs, bad=flags.bad, keep=flags.keep)
+    if own is None and flags.task is None:
         raise UsageError(
-            "--model and --pairs make a task together and take the place of --task; give both and no --task."
+            "Neither --task nor --model with --pairs, or with --bad and --keep, was given; "
+            "`bench run --method eap --task all` runs all."
         )
-    return flags.model.resolve(), flags.pairs.resolve()
-
-
-def _own_task(registry: Registry, own: tuple[Path, Path]) -> tuple[list[Task], Find]:
-    """A task of one's own checkpoint and prompts, and where another process finds it: nobody registers it."""
-    where = Reference("mechboard.tasks.own:own_task", (str(own[0]), str(own[1])))
-    return [where.load()], lambda what, name: where if what == "task" else registry.reference(what, name)
+    if own is not None and flags.task is not None:
+        raise UsageError("--model makes a task of its own and takes the place of --task; give one of them.")
+    return own
 
 
 def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:

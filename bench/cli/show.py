@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..assets import locate
-from ..errors import RecordError, UsageError, unknown
+from ..errors import UsageError, unknown
 from ..plugins.registry import Registry
+from .found import record_path, solution_beside
 from .options import plugin_option, results_option
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @plugin_option
 def command(name: str, top: int | None, export: str | None, results: Path | None, plugins: tuple[Path, ...]) -> None:
     """A method, a task, or a record (a path, or METHOD/TASK@vN/data-M/seed-N in the results folder)."""
-    path = _record_path(name, results)
+    path = record_path(name, results)
     if path is not None:
         from ..records.store import read_record
 
@@ -49,17 +50,6 @@ def command(name: str, top: int | None, export: str | None, results: Path | None
             _show_plugin(what, registry.load(what, name))
             return
     raise unknown("method, task, suite or record", name, [n for w in ("method", "task") for n in registry.plugins(w)])
-
-
-def _record_path(name: str, results: Path | None) -> Path | None:
-    from ..records.store import default_results
-
-    for path in (Path(name), (results or default_results()) / f"{name}.json", (results or default_results()) / name):
-        if path.is_file():
-            return path
-    if name.endswith(".json"):
-        raise UsageError(f"There is no record {name!r}; `bench status` lists records.")
-    return None
 
 
 def _show_plugin(what: str, plugin: Any) -> None:
@@ -101,7 +91,9 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
     exhibits = dict(record.exhibits)
     if top is not None:
         first = next(iter(exhibits), None)
-        exhibits = {} if first is None else {first: exhibits[first].strongest(_solution(record, path), top)}
+        exhibits = (
+            {} if first is None else {first: exhibits[first].strongest(solution_beside(record, path, "--top"), top)}
+        )
     if form is None:
         _print_record(record, exhibits)
         return
@@ -115,22 +107,6 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
     else:
         # One picture is one file.
         click.echo(next(iter(exhibits.values())).export(form, record.cell.name))
-
-
-def _solution(record: Record, path: Path) -> Any:
-    """What the method answered, from the file beside its record."""
-    from ..kinds import kind
-    from ..records.answer import unpack
-
-    beside = path.with_suffix(".safetensors")
-    if not beside.is_file():
-        raise UsageError(
-            f"{str(path)!r} has no answer beside it; --top needs the .safetensors file of a finished cell."
-        )
-    try:
-        return kind(record.task.kind).unpack(unpack(beside.read_bytes()).tensors)
-    except (OSError, KeyError, RecordError) as error:
-        raise RecordError(f"{str(beside)!r} cannot be read ({error}); run the cell again with --fresh.") from error
 
 
 def _print_record(record: Record, exhibits: Mapping[str, Exhibit]) -> None:

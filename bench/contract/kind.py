@@ -15,8 +15,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from ..errors import Unsupported
 from .method import Method
 from .task import Instance, Task
 
@@ -113,6 +115,17 @@ class Kind(ABC, Generic[Problem, Solution]):
             Unsupported: the task cannot show it.
         """
         return instance.problem
+
+    def export(self, instance: Instance[Problem], solution: Solution, point: float | None, folder: Path) -> str:
+        """Write what a solution makes of the instance's model into an empty folder, as a checkpoint; say what it is.
+
+        `point` is one of those that the solution offers; the one that the record reports if None.
+
+        Raises:
+            Unsupported: a solution of this kind changes no model, or this one in a way that no checkpoint holds.
+            UsageError: there is no such point.
+        """
+        raise Unsupported(f"a {self.name} record says something of a model and changes nothing in it")
 
 
 @dataclass(frozen=True, kw_only=True)

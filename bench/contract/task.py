@@ -11,8 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ..assets import locate
 from ..errors import PluginError
 from .method import NAME
 
@@ -103,6 +105,10 @@ class Task(ABC):
     def truth_hashes(self) -> Mapping[str, str]:
         """Content hash of every file that the truths alone are made from, by name."""
         return {}
+
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """Folders with files of the model and its tokenizer, which go with an edited copy of it: those of the assets."""
+        return tuple(folder for asset in self.assets if (folder := locate(asset)) is not None)
 
     @abstractmethod
     def load(self, data_seed: int, device: str) -> Instance[Any]:

@@ -4,6 +4,7 @@ from .adapted import circuit_problem
 from .decoder import EditableDecoder
 from .edit import EdgeCuts, Edit, Edited, WeightChange
 from .editable import Editable
+from .expressed import as_decoder
 from .mlp import EditableMlp
 from .problem import RemovalProblem
 from .samples import Labelled, Samples, Text
@@ -20,5 +21,6 @@ __all__ = [
     "Samples",
     "Text",
     "WeightChange",
+    "as_decoder",
     "circuit_problem",
 ]

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..graph import Ablation, Decoder, Graph
+from ..graph.cost import count_backwards
+from ..graph.key_values import KeyValueCache
+from ..graph.masked_evaluation import MaskedModel
 from ..graph.masked_run import run_masked
+from ..graph.token_losses import token_losses
 from ..graph.weights import named, with_tensors
 from .editable import Editable
 from .samples import Text
@@ -90,7 +94,9 @@ class EditableDecoder(Editable):
         decoder = self.with_parameters(parameters) if parameters else self.decoder
         x = decoder.embed(tokens)
         if kept is None:
-            return decoder, decoder.resume(x)
+            final = decoder.resume(x)
+            count_backwards(final, len(x))
+            return decoder, final
         return decoder, run_masked(decoder, self.graph, x, self.graph.dense(kept), self._ablated)
 
     def logits(
@@ -114,8 +120,7 @@ class EditableDecoder(Editable):
         """Mean cross-entropy of the scored tokens of each sequence."""
         decoder, final = self.final(samples.tokens, kept=kept, parameters=parameters)
         row, position = samples.scored.nonzero(as_tuple=True)
-        logits = decoder.unembed(final[row, position - 1])
-        losses = torch.nn.functional.cross_entropy(logits, samples.tokens[row, position], reduction="none")
+        losses = token_losses(decoder, final[row, position - 1], samples.tokens[row, position])
         total = losses.new_zeros(len(samples)).index_add(0, row, losses)
         return total / samples.scored.sum(1)
 
@@ -138,7 +143,11 @@ class EditableDecoder(Editable):
             raise UsageError(
                 f"A prompt of {length} tokens and {n_new} new ones were asked of a model of {n_ctx} positions; shorten one."
             )
-        for _ in range(n_new):
-            decoder, final = self.final(tokens, kept=kept, parameters=parameters)
+        decoder = self.with_parameters(parameters) if parameters else self.decoder
+        masked = None if kept is None else MaskedModel(decoder, self.graph, self.graph.dense(kept), self._ablated)
+        cache = KeyValueCache(length + n_new)
+        for end in range(length, length + n_new):
+            x = decoder.embed(tokens, 0 if end == length else end - 1)  # what is new
+            final = decoder.resume(x, cache=cache) if masked is None else masked(x, cache)
             tokens = torch.cat([tokens, decoder.unembed(final[:, -1]).argmax(-1, keepdim=True)], 1)
         return tokens[:, length:]

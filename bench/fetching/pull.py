@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from huggingface_hub import try_to_load_from_cache
 
-from ..assets import LOCK, Asset, cache_folder, file_hashes, locate, lock_file, pulled_folder, read_lock
+from ..assets import LOCK, Asset, cache_folder, file_hashes, locate, lock_file, pulled_folder, read_lock, to_be_placed
 from ..errors import AssetError, FetchError, WriteError
 from ..files import write_atomically
 from . import hub
@@ -64,9 +64,11 @@ def list_asset(asset: Asset) -> Listing:
     """What the hub has of an asset at the revision that the lock or the declaration names, else at its newest.
 
     Raises:
-        AssetError: the hub does not have or give it, or says other things of it than the lock.
+        AssetError: it is on no hub, the hub does not have or give it, or says other things of it than the lock.
         FetchError: the hub cannot be reached.
     """
+    if not asset.repository or asset.convert is None:
+        raise AssetError(f"{asset.name!r} is on no hub, so nothing can be fetched; {to_be_placed(asset)}.")
     entry = read_lock().get(asset.name)
     revision = wanted = entry["revision"] if entry else asset.revision
     files: list[HubFile] = []
@@ -105,6 +107,7 @@ def pull(listing: Listing, watcher: Watcher) -> Path:
         _check_space(listing, downloads)
         downloaded = {file.name: _fetched(file, downloads / file.kept_as, watcher) for file in listing.files}
         with _beside(target) as made:
+            assert asset.convert is not None  # whoever listed it has seen that
             asset.convert(downloaded, made)
             lacking = [name for name in asset.files if not (made / name).is_file()]
             if lacking:

@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Cost", "count", "counting", "current"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Cost", "count", "count_backwards", "counting", "current"]
 
 
 @dataclass
@@ -54,3 +58,15 @@ def count(*, forward: int = 0, backward: int = 0) -> None:
     cost = current()
     cost.forward_sequences += forward
     cost.backward_sequences += backward
+
+
+def count_backwards(output: Tensor, sequences: int) -> None:
+    """Report every backward pass that enters a model at its output, as one of this many sequences."""
+    if not output.requires_grad:
+        return
+    cost = current()  # kept, since on a GPU gradients arrive in a thread that counts nothing
+
+    def entered(gradient: Tensor) -> None:
+        cost.backward_sequences += sequences
+
+    output.register_hook(entered)  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from ..errors import UsageError
 from .config import DecoderConfig
 from .cost import count
 from .graph import Graph
+from .key_values import KeyValueCache
 from .layers import Normalised, activate, apply_gain, attend, normalise
 from .weights import DecoderWeights, LayerWeights, NormWeights, cast, tensors_in
 
@@ -157,9 +158,14 @@ class Decoder:
         """q, k and v of a layer when all of its heads read `x`."""
         return self.project(layer, apply_gain(self.norm(x).unit, self.weights.layers[layer].attention_norm))
 
-    def attention(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> Tensor:
+    def attention(
+        self, layer: int, x: Float[Tensor, "batch position d_model"], cache: KeyValueCache | None = None
+    ) -> Tensor:
         """What a layer's heads add to the residual stream when all of them read `x`."""
-        return self.write_heads(layer, self.attend(*self.read_heads(layer, x)))
+        q, k, v = self.read_heads(layer, x)
+        if cache is not None:
+            k, v = cache.extended(layer, k, v)
+        return self.write_heads(layer, self.attend(q, k, v))
 
     def mlp_pre(self, layer: int, x: Float[Tensor, "*rows d_model"]) -> tuple[Tensor, Tensor | None]:
         """Pre-activations of an MLP and, if it is gated, what multiplies the activations."""
@@ -201,12 +207,15 @@ class Decoder:
     # -- whole passes -------------------------------------------------------------------------
 
     def resume(
-        self, x: Float[Tensor, "batch position d_model"], layer: int = 0
+        self, x: Float[Tensor, "batch position d_model"], layer: int = 0, cache: KeyValueCache | None = None
     ) -> Float[Tensor, "batch position d_model"]:
-        """Final residual stream, from the residual stream that enters `layer`. Cost: one forward."""
+        """Final residual stream, from the residual stream that enters `layer`. Cost: one forward.
+
+        With a cache, `x` is of the positions behind those in it, to which it is added.
+        """
         count(forward=x.shape[0])
         for index in range(layer, self.config.n_layers):
-            x = self.after_heads(index, x, self.attention(index, x))
+            x = self.after_heads(index, x, self.attention(index, x, cache))
         return x
 
     @torch.no_grad()

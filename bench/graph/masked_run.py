@@ -3,19 +3,25 @@
     o_ij = w_ij a_i + (1 - w_ij) abar_i          the input of j is the sum of o_ij over all i that it sees
 
 a_i is what source i computes in this very pass, abar_i what it carries when ablated. With w = 1 everywhere it is the model, with
-w = 0 everywhere the ablated run; a boolean w is a circuit (`patched_run.py` does those faster). Li, Davies, Nadeau 2023, eq. 3.
+w = 0 everywhere the ablated run; a boolean w is a circuit (`patched_run.py` does small ones faster). Li, Davies, Nadeau 2023,
+eq. 3. Where nothing is differentiated, `masked_evaluation.py` runs it.
 """
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .cost import count
+from . import masked_pass as steps
+from .cost import count, count_backwards
 from .decoder import Decoder
 from .graph import Graph
-from .layers import apply_gain
+from .head_inputs import folded, queries_keys_values
+from .masked_evaluation import MaskedModel
+from .masked_pass import MaskedPass
 
 __all__ = ["run_masked"]
 
@@ -24,10 +30,12 @@ def run_masked(
     decoder: Decoder,
     graph: Graph,
     x: Float[Tensor, "batch position d_model"],
-    kept: Float[Tensor, "sources destinations"],
+    kept: Float[Tensor, "sources destinations"] | Bool[Tensor, "sources destinations"],
     ablated: Float[Tensor, "sources *rows d_model"],
 ) -> Float[Tensor, "batch position d_model"]:
-    """Residual stream that `logits` reads, differentiable in `kept`, in `x` and in the decoder's weights.
+    """Residual stream that `logits` reads, differentiable once in `kept`, in `x` and in the decoder's weights.
+
+    Cost: one forward, and one backward when a gradient enters what it returns.
 
     Args:
         decoder: the model.
@@ -35,51 +43,33 @@ def run_masked(
         x: value of the `input` node.
         kept: dense edge set of `graph`, from 0 (ablated) to 1; cells that are no edges are ignored.
         ablated: what each source carries when ablated, on each prompt and position or on all (rows are 1 x 1).
+
+    Raises:
+        UsageError: in the backward, if gradients of the same pass are asked for twice.
+
+    Example:
+        >>> from mechboard.ground_truth.mini import model
+        >>> decoder, zero = model.load(), torch.zeros(21, 1, 1, 64)
+        >>> kept = decoder.graph.valid.float().requires_grad_()
+        >>> final = run_masked(decoder, decoder.graph, decoder.embed(torch.tensor([[0, 7, 3]])), kept, zero)
+        >>> final.square().sum().backward()
+        >>> bool(kept.grad[decoder.graph.valid].all()), bool(kept.grad[~decoder.graph.valid].any())
+        (True, False)
     """
+    given = chain((kept, x), decoder.tensors())
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
+        return MaskedModel(decoder, graph, kept, ablated)(x)
     count(forward=x.shape[0])
-    kept = kept * graph.valid.to(kept)
-    sources = [x]
-
-    def read(destinations: slice, visible: int) -> Float[Tensor, "destinations batch position d_model"]:
-        changes = torch.stack(sources[:visible]) - ablated[:visible]
-        moved = torch.einsum("sd,sbpm->dbpm", kept[:visible, destinations], changes)
-        return moved + ablated[:visible].sum(0)
-
-    config = decoder.config
-    for layer in range(graph.n_layers):
-        weights = decoder.weights.layers[layer]
-        inputs = read(graph.attention_destinations(layer), graph.visible_to_attention(layer))
-        unit = apply_gain(decoder.norm(inputs).unit, weights.attention_norm)
-        parts = unit.view(-1, config.n_heads, *x.shape)  # [3 or 1, heads, batch, position, d_model]
-        q, k, v = (
-            _project(parts[min(i, len(parts) - 1)], w, b)
-            for i, (w, b) in enumerate(((weights.q, weights.q_bias), *_per_query_head(decoder, layer)))
-        )
-        z = decoder.attend(q, k, v)
-        written = torch.einsum("bphe,hem->hbpm", z, weights.o)
-        if weights.o_bias is not None:
-            written = written + weights.o_bias / config.n_heads
+    kept = kept.to(x.dtype) * graph.valid.to(x)
+    run = MaskedPass(decoder.config, graph, kept, ablated, x)
+    token = steps.start(run, kept, x)
+    for layer, weights in enumerate(decoder.weights.layers):
+        values, token = steps.read_heads(run, layer, *folded(decoder, graph, layer), token)
+        z = decoder.attend(*queries_keys_values(values, graph, x))
+        token = steps.write_heads(run, layer, z, weights.o, weights.o_bias, token)
         if graph.has_mlp:
-            before = len(sources)
-            sources += list(written)
-            visible = before if graph.parallel else len(sources)
-            column = graph.mlp_destination(layer)
-            sources.append(decoder.mlp(layer, read(slice(column, column + 1), visible)[0]))
-        else:
-            sources += list(written)
-    return read(slice(graph.n_destinations - 1, None), graph.n_sources)[0]
-
-
-def _per_query_head(decoder: Decoder, layer: int) -> tuple[tuple[Tensor, Tensor | None], ...]:
-    weights = decoder.weights.layers[layer]
-    pairs = ((weights.k, weights.k_bias), (weights.v, weights.v_bias))
-    return tuple((decoder.per_query_head(w), None if b is None else decoder.per_query_head(b)) for w, b in pairs)
-
-
-def _project(
-    unit: Float[Tensor, "heads batch position d_model"],
-    matrices: Float[Tensor, "heads d_model d_head"],
-    bias: Float[Tensor, "heads d_head"] | None,
-) -> Float[Tensor, "batch position heads d_head"]:
-    values = torch.einsum("hbpm,hme->bphe", unit, matrices)
-    return values if bias is None else values + bias
+            read, token = steps.read_mlp(run, layer, token)
+            token = steps.write_mlp(run, layer, decoder.mlp(layer, read), token)
+    final = steps.read_logits(run, token)
+    count_backwards(final, x.shape[0])
+    return final

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.kind import Adapter, Kind
@@ -18,7 +19,7 @@ from ..errors import InvalidSolution, PluginError, Unsupported
 from ..metrics.removal_measures import DEFINITIONS
 from .circuit import circuit
 from .circuit_exhibits import Circuit
-from .removal_exhibits import Columns, Completions, Frontier, exhibits_of
+from .removal_exhibits import Columns, Completions, CutPixels, Frontier, exhibits_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +57,7 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
     definitions = DEFINITIONS
     shown = ("frontier", "efficacy", "specificity", "relearned", "auc")
     sees = frozenset({"truth"})
-    exhibits = (Frontier, Columns, Completions, Circuit)
+    exhibits = (Frontier, Columns, Completions, Circuit, CutPixels)
     adapters = (Adapter(name="cut", inner=circuit, down=_down, up=_up),)
     trials = "mechboard.conformance.removal:TRIALS"
 
@@ -133,6 +134,12 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
             notes=found.notes,
             files=_texts(found),
         )
+
+    def export(self, instance: Instance[RemovalProblem], solution: Edit, point: float | None, folder: Path) -> str:
+        """Write the edited model, where weights can hold the edit."""
+        from .removal_export import write_checkpoint
+
+        return write_checkpoint(instance, solution, point, folder)
 
     def facts(self, instance: Instance[RemovalProblem]) -> tuple[Fact, ...]:
         """What may be cut and what methods are given."""

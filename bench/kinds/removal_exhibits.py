@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..contract.scores import Exhibit, Part
 from .circuit_exhibits import Circuit, FoundEdge, GraphInfo
@@ -19,6 +19,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _HARMLESS = 0.1
 _MOST_SHOWN = 8
 _LONGEST = 400
+SMALL_PICTURE = 16
+"""Pixels in a row up to which every number is told."""
 
 
 class FrontierPoint(Part):
@@ -96,6 +98,42 @@ class Completions(Exhibit):
         yield f"harmless completions: {self.harmless_before} of {self.n} before, {self.harmless_after} after"
 
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+PixelRow = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=64)]
+
+
+class CutPixels(Exhibit):
+    """From each pixel of a classifier's picture, how many edges the reported cut removes; `of` is how many each has."""
+
+    type: Literal["cut-pixels"] = "cut-pixels"
+    rows: Annotated[tuple[PixelRow, ...], Field(strict=False, min_length=1, max_length=64)]
+    of: Annotated[int, Field(ge=1, lt=2**63)]
+
+    drawing: ClassVar[str] = "mechboard.drawing.pixels:pixels_figure"
+    exports: ClassVar[Mapping[str, str]] = {"svg": "mechboard.drawing.pixels:pixels_svg"}
+
+    @model_validator(mode="after")
+    def _is_a_picture(self) -> Self:
+        if len({len(row) for row in self.rows}) != 1 or max(map(max, self.rows)) > self.of:
+            raise ValueError(f"rows of pixels have different lengths, or a pixel has more than {self.of} edges")
+        return self
+
+    @property
+    def said(self) -> str:
+        """What there is to see, in words."""
+        counts = [count for row in self.rows for count in row]
+        touched = sum(count > 0 for count in counts)
+        most = f"; at most {max(counts):,} of the {self.of:,} of a pixel" if touched else ""
+        return f"{sum(counts):,} edges cut, from {touched:,} of {len(counts):,} pixels{most}"
+
+    def lines(self) -> Iterator[str]:
+        """What there is to see; small pictures number by number."""
+        yield self.said
+        if len(self.rows[0]) <= SMALL_PICTURE:
+            width = len(str(self.of)) + 1
+            yield from ("".join(f"{count:{width}}" for count in row) for row in self.rows)
+
+
 def exhibits_of(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> dict[str, Exhibit]:
     """Everything that there is to look at, the frontier first."""
     exhibits: dict[str, Exhibit] = {
@@ -126,6 +164,8 @@ def exhibits_of(instance: Instance[RemovalProblem], edit: Edit, found: Removal) 
     }
     if cut := _cut(instance, edit, found):
         exhibits["circuit"] = cut
+    if pixels := _cut_pixels(instance, edit, found):
+        exhibits["cut-pixels"] = pixels
     if said := _completions(found):
         exhibits["completions"] = said
     return exhibits
@@ -152,6 +192,17 @@ def _cut(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> Circ
         )
 
     return Circuit(graph=GraphInfo.of(model.graph), edges=tuple(map(edge, shown.nonzero().flatten().tolist())))
+
+
+def _cut_pixels(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> CutPixels | None:
+    """Where in the picture the reported cut is."""
+    from ..edits import EdgeCuts, EditableMlp
+
+    model = instance.problem.model
+    if not isinstance(edit, EdgeCuts) or not isinstance(model, EditableMlp) or model.image is None:
+        return None
+    counts = model.per_input(edit.cut[found.reported - 1]).view(model.image)
+    return CutPixels(rows=tuple(map(tuple, counts.tolist())), of=model.n_hidden)
 
 
 def _completions(found: Removal) -> Completions | None:

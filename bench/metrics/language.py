@@ -35,6 +35,7 @@ class LanguageExamination(Examination):
     Args:
         texts: held-out text of each loss.
         prompts: prompts of one length, of each measure of completions.
+        subsets: measures over some of the samples of another: its name and their rows.
         n_new: tokens of a completion.
         scorer: of completions; None where there are no prompts.
         decode: token ids to text.
@@ -43,6 +44,7 @@ class LanguageExamination(Examination):
 
     texts: Mapping[str, Text]
     prompts: Mapping[str, Int[Tensor, "prompts position"]] = field(default_factory=dict)
+    subsets: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
     n_new: int = 30
     scorer: Scorer | None = None
     decode: Decode | None = None
@@ -50,10 +52,10 @@ class LanguageExamination(Examination):
 
     def examine(self, edited: Edited) -> Mapping[str, Estimate]:
         """Every loss, in nats, and every mean score."""
-        found = {name: Estimate.of(self._losses(edited, text)) for name, text in self.texts.items()}
-        for name, prompts in self.prompts.items():
-            found[name] = Estimate.of(self._scores(self._said(edited, prompts)))
-        return found
+        values = {name: self._losses(edited, text) for name, text in self.texts.items()}
+        values |= {name: self._scores(self._said(edited, prompts)) for name, prompts in self.prompts.items()}
+        values |= {name: values[of][rows.to(values[of].device)] for name, (of, rows) in self.subsets.items()}
+        return {name: Estimate.of(each) for name, each in values.items()}
 
     def completions(self, unedited: Edited, edited: Edited) -> Sequence[Completion]:
         """The first prompts of the first measure of completions, with what the model says to them."""

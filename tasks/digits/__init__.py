@@ -1,0 +1,1 @@
+"""Tasks on handwritten digits: a classifier that must forget one of them."""

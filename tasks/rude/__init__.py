@@ -1,0 +1,1 @@
+"""Removing rudeness from the package's own language model, whose rude words are invented."""
