@@ -208,7 +208,7 @@ def test_the_attacker_names_the_giver_and_the_right_answer_the_other():
 
 
 def test_training_reduces_the_loss(capsys):
-    train(DISJOINT, steps=12, seed=0, log_every=11)
+    train(DISJOINT, steps=22, seed=0, log_every=21)
     first, last = (float(line.split()[2]) for line in capsys.readouterr().out.splitlines())
     assert last < first
 

@@ -54,13 +54,14 @@ class PatchedTransformer(nn.Module):
         self,
         tokens: Int[Tensor, "batch position"],
         *,
-        ablated: Nodes | None = None,
+        ablated: Float[Tensor, "sources *rows d_model"] | None = None,
         patched: Float[Tensor, "sources destinations"] | None = None,
         swap: tuple[int, Tensor] | None = None,
     ) -> tuple[Float[Tensor, "batch vocabulary"], Nodes]:
         """Logits at the last position and every node's output.
 
-        `patched` (1 = carry `ablated`) is a dense head-level edge set; `swap` replaces one node's output.
+        `patched` (1 = carry `ablated`) is a dense head-level edge set; `ablated` is for each prompt and position, or 1 x 1 for all;
+        `swap` replaces one node's output.
         """
         nodes = [self._swapped(0, self.token[tokens] + self.position[: tokens.shape[1]], swap)]
         column = 0
