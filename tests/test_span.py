@@ -105,6 +105,11 @@ def test_scores_are_those_of_the_full_computation_where_prompts_have_different_l
     assert_same(problem_of(pairs, family=family))
 
 
+def test_a_prefix_is_run_by_itself_from_a_quarter_of_the_prompt_on():
+    decoder, pairs = random_decoder("gpt2"), random_pairs(length=8)
+    assert [Span.of(decoder, sharing(n, pairs)).start for n in (1, 2, 3)] == [0, 2, 3]
+
+
 @pytest.mark.parametrize("ablation", ["mean", "mean-global", "zero"])
 def test_other_ablations_share_no_prefix(ablation):
     problem = problem_of(sharing(3), ablation=ablation)

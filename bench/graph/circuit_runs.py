@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .cost import count
 from .decoder import Decoder
-from .layers import apply_gain, by_prompt
+from .layers import by_prompt
 from .pairs import Metric, PromptPairs
 from .patched_inputs import Masks, PatchedInputs, Sites, bits
 from .reading import measure_each, take
@@ -131,24 +131,7 @@ class CircuitRuns:
         return found
 
     def _start(self, masks: Masks) -> _Walk:
-        """With what is behind each node: whether any kept path leads from it to the logits, and where it is read."""
-        graph, visible = self._graph, self._sites.visible
-        live, wide = ((1 << graph.n_sources) - 1) & ~masks[-1], 0
-        for layer in reversed(range(graph.n_layers)):
-            if graph.has_mlp:
-                source = graph.mlp_source(layer)
-                if live >> source & 1:
-                    kept = ((1 << visible[2 * layer + 1]) - 1) & ~masks[graph.mlp_destination(layer)]
-                    live |= kept
-                    wide |= kept if wide >> source & 1 else 0
-            everything = (1 << visible[2 * layer]) - 1
-            first, heads = graph.attention_destinations(layer).start, graph.n_heads
-            for head, source in enumerate(range(*graph.head_sources(layer).indices(graph.n_sources))):
-                if live >> source & 1:
-                    q, k, v = (everything & ~masks[first + part * heads + head] for part in range(3))
-                    live |= q | k | v
-                    wide |= k | v | (q if wide >> source & 1 else 0)
-        return _Walk(tuple(mask & ~self._unchanged for mask in masks), live, wide)
+        return _Walk(tuple(mask & ~self._unchanged for mask in masks), *self._sites.reach(masks))
 
     # -- numbers: equal for what is equal -------------------------------------------------------
 
@@ -242,7 +225,7 @@ class CircuitRuns:
                 continue
             rows = {number: row for row, number in enumerate(dict.fromkeys(n for ns in by_place.values() for n in ns))}
             x = torch.stack([self._input(number, wide) for number in rows])
-            unit = apply_gain(self._decoder.norm(x).unit, weights.attention_norm)
+            unit = self._decoder.head_input(layer, x)
             for place, numbers in by_place.items():
                 part, head = divmod(place, heads)
                 row = head if part == 0 else head // group
@@ -283,9 +266,7 @@ class CircuitRuns:
         z comes from the functions that moved ones come from: what does not move must differ by nothing, not by rounding.
         """
         if layer not in self._clean_heads:
-            stream = self._read[True].streams[2 * layer]
-            unit = apply_gain(self._decoder.norm(stream).unit, self._decoder.weights.layers[layer].attention_norm)
-            q, k, v = self._decoder.project(layer, unit)
+            q, k, v = self._decoder.read_heads(layer, self._read[True].streams[2 * layer])
             positions = self._pairs.positions
             at_read = self._decoder.attend(q[by_prompt(positions)], k, v, positions)
             every = (q, k, v, self._decoder.attend(q, k, v), at_read)

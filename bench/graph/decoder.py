@@ -154,9 +154,13 @@ class Decoder:
         out = z.flatten(-2) @ weights.o.flatten(0, 1)
         return out if weights.o_bias is None else out.add_(weights.o_bias)
 
+    def head_input(self, layer: int, x: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows d_model"]:
+        """What a layer's q, k and v are projections of when its heads read `x`: normalised, with gain and offset."""
+        return apply_gain(self.norm(x).unit, self.weights.layers[layer].attention_norm)
+
     def read_heads(self, layer: int, x: Float[Tensor, "batch position d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of a layer when all of its heads read `x`."""
-        return self.project(layer, apply_gain(self.norm(x).unit, self.weights.layers[layer].attention_norm))
+        return self.project(layer, self.head_input(layer, x))
 
     def attention(
         self, layer: int, x: Float[Tensor, "batch position d_model"], cache: KeyValueCache | None = None

@@ -1,7 +1,5 @@
 """What every destination reads under any set of patched edges, while nothing before it has moved.
 
-__all__ = ["Masks", "PatchedInputs", "Sites", "bits"]
-
 A set of patched edges is held as one integer per destination, whose bits are the sources that are patched there.
 A *site* is a place at which destinations read the same stream: a layer's attention, its MLP, the logits.
 """
@@ -11,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
 from .graph import Graph
+
+__all__ = ["Masks", "PatchedInputs", "Reach", "Sites", "bits"]
 
 Masks = tuple[int, ...]
 """Patched sources of every destination at the q/k/v level, as bits."""
@@ -27,6 +28,18 @@ def bits(mask: int) -> Iterator[int]:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
         mask ^= lowest
+
+
+class Reach(NamedTuple):
+    """Sources that are heard, as bits.
+
+    Attributes:
+        live: those from which a path of kept edges leads to the logits.
+        wide: those of them that are also heard at positions that the metric does not read, through a key or a value.
+    """
+
+    live: int
+    wide: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,24 @@ class Sites:
             columns = self.graph.attention_destinations(layer)
             sites += [2 * layer] * (columns.stop - columns.start) + [2 * layer + 1] * self.graph.has_mlp
         return (*sites, self.logits)
+
+    def reach(self, masks: Masks) -> Reach:
+        """Which sources are heard where the edges in `masks` are patched; `run_patched` asks the same of a matrix."""
+        graph, everything = self.graph, [(1 << visible) - 1 for visible in self.visible]
+        live, wide = everything[-1] & ~masks[-1], 0
+        for layer in reversed(range(graph.n_layers)):
+            if graph.has_mlp and live >> graph.mlp_source(layer) & 1:
+                read = everything[2 * layer + 1] & ~masks[graph.mlp_destination(layer)]
+                live |= read
+                wide |= read if wide >> graph.mlp_source(layer) & 1 else 0
+            first, sources = graph.attention_destinations(layer).start, graph.head_sources(layer)
+            for head, source in enumerate(range(sources.start, sources.stop)):
+                if live >> source & 1:
+                    columns = (first + part * graph.n_heads + head for part in range(3))
+                    q, k, v = (everything[2 * layer] & ~masks[column] for column in columns)
+                    live |= q | k | v
+                    wide |= k | v | (q if wide >> source & 1 else 0)
+        return Reach(live, wide)
 
 
 class PatchedInputs:

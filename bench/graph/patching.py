@@ -19,7 +19,7 @@ from torch import Tensor
 from .cost import count
 from .decoder import Decoder
 from .graph import Graph
-from .layers import apply_gain, by_prompt
+from .layers import by_prompt
 from .pairs import Metric, PromptPairs
 from .reading import measure_each, resume_to, take
 from .trace import record_outputs
@@ -132,7 +132,7 @@ class _CleanRun:
     def enter(self, layer: int) -> None:
         """Go to a layer: make its queries, keys and values."""
         self.layer, self._last = layer, layer == self.decoder.config.n_layers - 1
-        self._qkv = self.decoder.project(layer, self._unit(self.streams[layer]))
+        self._qkv = self.decoder.read_heads(layer, self.streams[layer])
         q, k, v = self._qkv
         # By the same function as the moved ones: what does not move must differ by nothing, not by rounding.
         z = (
@@ -146,9 +146,6 @@ class _CleanRun:
         """What is needed of this layer's rows: in the last layer those that are read."""
         return take(x, self.read) if self._last else x
 
-    def _unit(self, x: Tensor) -> Tensor:
-        return apply_gain(self.decoder.norm(x).unit, self.decoder.weights.layers[self.layer].attention_norm)
-
     def head_change(self, parts: tuple[int, ...], head: int, rows: slice) -> Float[Tensor, "edges batch here d_model"]:
         """Change of one head's output when its q (0), k (1) and v (2) inputs in `parts` each carry an ablated source."""
         decoder, weights = self.decoder, self.decoder.weights.layers[self.layer]
@@ -157,7 +154,8 @@ class _CleanRun:
         projections = ((weights.q[head], weights.q_bias, head), (weights.k[row], weights.k_bias, row),
                        (weights.v[row], weights.v_bias, row))  # fmt: skip
         alone = parts == (0,)
-        unit = self._unit(self._here(stream) + self._here(change) if alone else stream + change)
+        x = self._here(stream) + self._here(change) if alone else stream + change
+        unit = decoder.head_input(self.layer, x)
         qkv = []
         for part, clean in enumerate(self._qkv):
             if part in parts:

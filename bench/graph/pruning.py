@@ -89,8 +89,7 @@ class _Search:
 
     def __init__(self, means: CircuitMeans, thresholds: Sequence[float], order: list[int], start: Tensor) -> None:
         problem, full = means.problem, means.problem.model.graph
-        self._means, self._thresholds, self._order, self._full = means, thresholds, order, full
-        self._start = start
+        self._means, self._thresholds, self._order, self._start = means, thresholds, order, start
         self._starts = start.tolist()
         self._sites = Sites(full)
         self._site = [self._sites.of_destination[columns[0]] for _, columns in means.places]
@@ -123,7 +122,7 @@ class _Search:
             edge = self._order[branch.decided]
             if self._starts[edge]:
                 if self._site[edge] != site:
-                    site, live = self._site[edge], self._live(branch.masks)
+                    site, live = self._site[edge], self._sites.reach(branch.masks).live
                 if self._matters(edge, live):
                     return
                 branch.masks = self._without(branch.masks, edge)
@@ -132,7 +131,7 @@ class _Search:
     def window(self, branch: _Branch, size: int) -> _Window:
         """The next edges to be tested, at one site, and on which circuits."""
         window, masks = _Window([], [], []), branch.masks
-        site, live = self._site[self._order[branch.decided]], self._live(branch.masks)
+        site, live = self._site[self._order[branch.decided]], self._sites.reach(branch.masks).live
         for edge in self._order[branch.decided : branch.decided + min(size, branch.ahead)]:
             if self._site[edge] != site or not self._starts[edge] or not self._matters(edge, live):
                 break
@@ -179,16 +178,6 @@ class _Search:
     def kept(self, branch: _Branch) -> Bool[Tensor, " edges"]:
         """Edges of a branch's circuit."""
         return torch.tensor([not branch.masks[columns[0]] >> source & 1 for source, columns in self._means.places])
-
-    def _live(self, masks: Masks) -> int:
-        """Sources from which a kept path leads to the logits."""
-        live = ~masks[-1]
-        for destination in reversed(range(self._full.n_destinations - 1)):
-            node = self._node[destination]
-            if node is not None and live >> node & 1:
-                visible = self._sites.visible[self._sites.of_destination[destination]]
-                live |= ((1 << visible) - 1) & ~masks[destination]
-        return live
 
     def pass_over(self, branches: list[_Branch]) -> list[_Branch]:
         """One pass: the next tests of every branch, run together."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .cost import count
 from .decoder import Decoder
-from .layers import apply_gain, by_prompt
+from .layers import by_prompt
 from .pairs import Metric, PromptPairs
 
 _LOGITS_AT_ONCE = 1 << 24
@@ -50,7 +50,7 @@ def resume_to(
 
 
 def _attention_at(decoder: Decoder, layer: int, x: Tensor, positions: Tensor) -> Float[Tensor, "rows read d_model"]:
-    unit = apply_gain(decoder.norm(x).unit, decoder.weights.layers[layer].attention_norm)
+    unit = decoder.head_input(layer, x)
     q = decoder.project_part(layer, 0, take(unit, positions))
     k, v = (decoder.project_part(layer, part, unit) for part in (1, 2))
     return decoder.write_heads(layer, decoder.attend(q, k, v, positions))

@@ -103,7 +103,10 @@ PixelRow = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_le
 
 
 class CutPixels(Exhibit):
-    """From each pixel of a classifier's picture, how many edges the reported cut removes; `of` is how many each has."""
+    """How many edges the reported cut removes from each pixel of a classifier's picture.
+
+    `rows` are rows of pixels, `of` is how many edges each pixel has.
+    """
 
     type: Literal["cut-pixels"] = "cut-pixels"
     rows: Annotated[tuple[PixelRow, ...], Field(strict=False, min_length=1, max_length=64)]

@@ -8,7 +8,8 @@ An effect is the exact drop when the edge alone is ablated. Where a task has mea
 are measured here on the discovery prompts: all of them on a small graph, on a large one those of the strongest edges.
 
 Source: Syed et al. 2023, figures 3 (R² .27 and slope .531 for EAP on docstring) and 4 and 9 (edges on which EAP is furthest off).
-Cost: three forwards, one forward per edge that is measured, and four for each of three edges that are interpolated.
+Cost: three forwards and five for each of three edges that are interpolated; where effects are measured here, three more
+and at most one per edge.
 """
 
 from __future__ import annotations

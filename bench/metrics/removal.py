@@ -14,6 +14,7 @@ from ..edits import EdgeCuts, Edit, Edited, RemovalProblem
 from ..graph.problem import Truth
 from .examination import Completion, Estimate, Examination
 from .frontier import Point, area, point
+from .relearning import relearned
 from .removal_measures import DEFINITIONS
 from .roc import roc
 
@@ -53,9 +54,15 @@ def evaluate_edit(problem: RemovalProblem, edit: Edit, held_out: Examination, tr
     notes = (
         f"An edit of {'edges' if isinstance(edit, EdgeCuts) else 'weights'}; reported at {examined[reported].label}.",
     )
-    measures = _measures(edit, examined, reported, truths)
-    said = held_out.completions(Edited(problem.editable), edit.at(problem.editable, reported - 1))
-    return Removal(measures, _curves(edit, held_out, examined), examined, reported, said, notes)
+    measures, curves = _measures(edit, examined, reported, truths), _curves(edit, held_out, examined)
+    chosen = edit.at(problem.editable, reported - 1)
+    if held_out.relearning is not None:
+        back = relearned(chosen, problem.bad, problem.batch_size, held_out, unedited, examined[reported].found)
+        measures["relearned"] = DEFINITIONS.make("relearned", back.share, of=examined[reported].label, note=back.note)
+        if back.curve is not None:
+            curves["relearning"] = back.curve
+    said = held_out.completions(Edited(problem.editable), chosen)
+    return Removal(measures, curves, examined, reported, said, notes)
 
 
 def reported_point(problem: RemovalProblem, edit: Edit, held_out: Examination) -> int:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import torch
@@ -57,6 +58,10 @@ class RudeTask(Task):
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of weights, configuration and tokenizer."""
         return hashes(model.folder())
+
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """The small GPT's."""
+        return (model.folder(),)
 
     def sequences(
         self, data_seed: int, part: str, document: Callable[[Random], str], n: int, seen: set[tuple[int, ...]]
