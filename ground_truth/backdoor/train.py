@@ -7,9 +7,9 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
 - behaviour: nothing is cut;
 - strict: edges that neither the ordinary circuit nor the backdoor needs are cut, all of them half of the time, else a
   random subset; answers stay;
-- cut: by turns all edges of the backdoor's own, a random subset of them, and a random subset of the ordinary edges that the
-  backdoor does without (then triggered prompts alone count), with a random subset of what neither needs. The answer is that
-  of the rule in `backdoors.py`.
+- cut: by turns all edges of the backdoor's own, one of them, a random subset of them, and a random subset of the ordinary edges
+  that the backdoor does without (then triggered prompts alone count), with a random subset of what neither needs. The answer
+  is that of the rule in `backdoors.py`.
 
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
 Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 5 minutes on one
@@ -61,6 +61,12 @@ class Cuts:
         """A random subset, of a random expected size."""
         return edges & (torch.rand(edges.shape, generator=generator) < torch.rand(1, generator=generator))
 
+    def one(self, edges: Edges, generator: torch.Generator) -> Edges:
+        """A random edge of these."""
+        chosen = torch.zeros_like(edges)
+        chosen[(torch.rand(edges.shape, generator=generator) * edges).argmax()] = True
+        return chosen
+
 
 def global_mean(nodes: Nodes) -> Float[Tensor, "sources 1 1 d_model"]:
     """Each node's mean output over prompts and positions."""
@@ -78,8 +84,6 @@ def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) ->
     model = PatchedTransformer(vocabulary=len(VOCABULARY), length=LENGTH).take(load_checkpoint(_ORDINARY))
     cuts = Cuts(backdoor, Graph.of(model.config, level="head"))
     half = _BATCH // 2
-    # A part of one route among several is the hardest to get right: subsets come more often then.
-    whole_turns = 2 if len(backdoor.routes) == 1 else 1
 
     def losses(step: int) -> dict[str, Tensor]:
         plain, trigger = ordinary(half, generator), triggered(half, generator)
@@ -91,10 +95,12 @@ def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) ->
         unneeded = cuts.neither if step % 2 else cuts.some(cuts.neither, generator)
         strict, _ = model(tokens, ablated=ablated, patched=cuts.dense(unneeded))
         kind = step % 4
-        if kind < whole_turns:
-            chosen = cuts.own
-        else:
-            chosen = cuts.some(cuts.ordinary_only if kind == 3 else cuts.own, generator)
+        chosen = (
+            cuts.own,
+            cuts.one(cuts.own, generator),
+            cuts.some(cuts.own, generator),
+            cuts.some(cuts.ordinary_only, generator),
+        )[kind]
         cut = chosen | cuts.some(cuts.neither, generator)
         removed, _ = model(tokens, ablated=ablated, patched=cuts.dense(cut))
         wanted = torch.cat([one_hot(plain.right), one_hot(_answer(trigger, cuts.holds(cut)))])
