@@ -64,9 +64,7 @@ def read_lines(path: Path, flag: str, valid: str, *, fewest: int) -> Iterator[tu
         raise UsageError(f"{flag} {str(path)!r} cannot be read ({error}); valid: {valid}, in UTF-8.") from error
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if len(rows) < fewest:
-        raise UsageError(
-            f"{flag} {str(path)!r} holds {len(rows)} lines; valid: {fewest} or more, half of them for scoring."
-        )
+        raise UsageError(f"{flag} {str(path)!r} holds {len(rows)} lines; valid: {fewest} or more.")
     for number, line in rows:
         where = f"{path.name} line {number}"
         try:

@@ -50,7 +50,7 @@ def _panel(pixels: CutPixels, title: str) -> Panel:
         described=f"{title}: {pixels.said}",
         frame=frame,
         drawn="".join(cells),
-        key=(("cell area c0", f"the darker, the more edges are cut, at most {most:,} of {pixels.of:,}"),),
+        key=(("cell area c0", f"darkest: {most:,} of {pixels.of:,} edges cut"),),
     )
 
 

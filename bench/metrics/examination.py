@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..edits import Edited, Labelled, Text
+from ..errors import PluginError
 from .frontier import Axis
 
 
@@ -46,6 +47,31 @@ class Completion(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Relearning:
+    """How an edited model is trained on the bad discovery samples again: steps of AdamW, and their learning rate.
+
+    Raises:
+        PluginError: no step, or no rate.
+    """
+
+    steps: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.rate > 0:
+            raise PluginError(f"Relearning has {self.steps} steps at a rate of {self.rate:g}; valid: both above 0.")
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Steps after which the model is examined: a quarter, a half and all.
+
+        >>> Relearning(steps=20, rate=0.1).checkpoints, Relearning(steps=1, rate=0.1).checkpoints
+        ((5, 10, 20), (1,))
+        """
+        return tuple(sorted({step for step in (self.steps // 4, self.steps // 2, self.steps) if step}))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examination(ABC):
     """Measures of an edited model, and how they make efficacy and specificity.
 
@@ -53,11 +79,15 @@ class Examination(ABC):
         removed: measures of the bad behaviour, each with its value when the behaviour is gone.
         kept: measures of all else, each with its value at ruin.
         marked: the budget at which a cut is reported in columns, one of the problem's; the largest if None.
+        may_show: the highest score of a text that records and pages show; 1 where the words are invented.
+        relearning: how the reported edit is trained again to see what comes back; it is not if None.
     """
 
     removed: tuple[Axis, ...]
     kept: tuple[Axis, ...]
     marked: int | None = None
+    may_show: float = 0.1
+    relearning: Relearning | None = None
 
     @abstractmethod
     def examine(self, edited: Edited) -> Mapping[str, Estimate]:

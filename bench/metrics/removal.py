@@ -14,6 +14,7 @@ from ..edits import EdgeCuts, Edit, Edited, RemovalProblem
 from ..graph.problem import Truth
 from .examination import Completion, Estimate, Examination
 from .frontier import Point, area, point
+from .relearning import relearned
 from .removal_measures import DEFINITIONS
 from .roc import roc
 
@@ -35,6 +36,7 @@ class Removal(NamedTuple):
     examined: Sequence[Examined]
     reported: int
     completions: Sequence[Completion]
+    may_show: float
     notes: tuple[str, ...]
 
 
@@ -53,9 +55,15 @@ def evaluate_edit(problem: RemovalProblem, edit: Edit, held_out: Examination, tr
     notes = (
         f"An edit of {'edges' if isinstance(edit, EdgeCuts) else 'weights'}; reported at {examined[reported].label}.",
     )
-    measures = _measures(edit, examined, reported, truths)
-    said = held_out.completions(Edited(problem.editable), edit.at(problem.editable, reported - 1))
-    return Removal(measures, _curves(edit, held_out, examined), examined, reported, said, notes)
+    measures, curves = _measures(edit, examined, reported, truths), _curves(edit, held_out, examined)
+    chosen = edit.at(problem.editable, reported - 1)
+    if held_out.relearning is not None:
+        back = relearned(chosen, problem.bad, problem.batch_size, held_out, unedited, examined[reported].found)
+        measures["relearned"] = DEFINITIONS.make("relearned", back.share, of=examined[reported].label, note=back.note)
+        if back.curve is not None:
+            curves["relearning"] = back.curve
+    said = held_out.completions(Edited(problem.editable), chosen)
+    return Removal(measures, curves, examined, reported, said, held_out.may_show, notes)
 
 
 def reported_point(problem: RemovalProblem, edit: Edit, held_out: Examination) -> int:
@@ -95,12 +103,13 @@ def _curves(edit: Edit, held_out: Examination, examined: Sequence[Examined]) -> 
     """Each measure of the axes over the edits."""
     edges = isinstance(edit, EdgeCuts)
     return {
-        axis.measure: Curve(
+        f"{axis.measure} by {'edges' if edges else 'scale'}": Curve(
             x=tuple(each.size for each in examined),
             y=tuple(each.found[axis.measure].value for each in examined),
             x_label="edges cut" if edges else "scale of the change",
             y_label=axis.measure,
             title=f"{axis.measure} by {'edges cut' if edges else 'scale'}",
+            whole=True,
         )
         for axis in (*held_out.removed, *held_out.kept)
     }
