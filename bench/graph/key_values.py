@@ -15,6 +15,7 @@ class KeyValueCache:
         capacity: most positions.
 
     Example:
+        >>> import torch
         >>> cache, keys = KeyValueCache(4), torch.ones(1, 3, 2, 8)
         >>> [tuple(t.shape) for t in cache.extended(0, keys, keys)]
         [(1, 3, 2, 8), (1, 3, 2, 8)]

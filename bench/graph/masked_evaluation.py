@@ -23,11 +23,19 @@ from .key_values import KeyValueCache
 __all__ = ["MaskedModel"]
 
 
+class _Readers(NamedTuple):
+    """Which inputs of a layer's heads read the same, and their projections side by side."""
+
+    inputs: Int[Tensor, " readers"]
+    matrix: Float[Tensor, "d_model readers_width"]
+    bias: Float[Tensor, " readers_width"]
+
+
 class _Heads(NamedTuple):
-    """How a layer's heads read: weights of the distinct inputs; unless all read one, which each reads, matrices and bias."""
+    """How a layer's heads read: weights of the distinct inputs, and who reads each, unless all heads read one."""
 
     weights: Float[Tensor, "rows distinct"]
-    projection: tuple[Int[Tensor, " inputs"], Tensor, Tensor] | None
+    readers: list[_Readers] | None
 
 
 class MaskedModel:
@@ -72,7 +80,11 @@ class MaskedModel:
         weights, which = torch.unique(masked, dim=1, return_inverse=True)
         if weights.shape[1] == 1:
             return _Heads(weights, None)
-        return _Heads(weights, (which, *folded(self._decoder, graph, layer)))
+        matrices, bias = folded(self._decoder, graph, layer)
+        readers = [(which == number).nonzero().flatten() for number in range(weights.shape[1])]
+        return _Heads(
+            weights, [_Readers(r, matrices[r].permute(1, 0, 2).flatten(1), bias[r].flatten()) for r in readers]
+        )
 
     @torch.no_grad()
     def __call__(
@@ -119,12 +131,16 @@ class MaskedModel:
     def _project(
         self, layer: int, inputs: Float[Tensor, "distinct batch position d_model"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        projection = self._heads[layer].projection
-        if projection is None:
+        readers = self._heads[layer].readers
+        if readers is None:
             return self._decoder.read_heads(layer, inputs[0])
-        which, matrices, bias = projection
-        unit = self._decoder.norm(inputs).unit.flatten(1, 2)[which]
-        return queries_keys_values(torch.baddbmm(bias[:, None], unit, matrices), self._graph, inputs[0])
+        width = len(readers[0].bias) // len(readers[0].inputs)
+        places = inputs[0, ..., 0].numel()
+        values = inputs.new_empty(sum(len(some.inputs) for some in readers), places, width)
+        for read, some in zip(inputs, readers, strict=True):
+            projected = torch.addmm(some.bias, self._decoder.norm(read).unit.view(places, -1), some.matrix)
+            values[some.inputs] = projected.view(places, -1, width).transpose(0, 1)
+        return queries_keys_values(values, self._graph, inputs[0])
 
     def _write(self, changes: Tensor, source: int, output: Float[Tensor, "batch position d_model"]) -> None:
         if self._masked[source]:

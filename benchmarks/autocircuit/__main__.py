@@ -1,4 +1,4 @@
-"""The project beside AutoCircuit: EAP, faithfulness at ten sizes, the test of one edge, ACDC at one threshold.
+"""The project beside AutoCircuit: EAP, faithfulness at ten sizes, the test of one edge, ACDC at one threshold, a mask step.
 
     python benchmarks/autocircuit --venv DIR [--json FILE] [--markdown FILE]
 
@@ -24,15 +24,20 @@ from report import as_markdown
 from sides import Side, environment
 from workload import SHAPES, make
 
-TASKS = ("eap", "faithfulness", "edges", "acdc")
+TASKS = ("eap", "faithfulness", "edges", "acdc", "mask")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--venv", type=Path, help="AutoCircuit's environment; without it the project is measured alone")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=[name for name in SHAPES if name != "tiny"])
+    parser.add_argument(
+        "--shapes",
+        nargs="+",
+        choices=SHAPES,
+        default=[name for name in SHAPES if name not in ("tiny", "gpt2-small-mask")],
+    )
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--rounds", type=int, default=2, help="how often EAP and faithfulness are measured")
+    parser.add_argument("--rounds", type=int, default=2, help="how often all but edges and ACDC are measured")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)

@@ -56,9 +56,13 @@ def seconds(result: dict[str, Any]) -> float:
 
 def compare(bout: Bout, tasks: list[str]) -> dict[str, Any]:
     """All tasks of one shape; later ones use what EAP found."""
-    ours, theirs = bout.in_turn("eap")
-    scores = ours["value"]
-    found = {"eap": row(ours, theirs, _difference(scores, theirs and theirs["value"]))}
+    found: dict[str, Any] = {}
+    scores: dict[str, float] = {}
+    for task in ("mask", "eap"):
+        if task in tasks or (task == "eap" and "faithfulness" in tasks):
+            ours, theirs = bout.in_turn(task)
+            scores = ours["value"]
+            found[task] = row(ours, theirs, _difference(scores, theirs and theirs["value"]))
     if "faithfulness" in tasks:
         ours, theirs = bout.in_turn("faithfulness", scores=scores, counts=mib_counts(bout.graph.n_edges))
         pair = [dict(enumerate(side["value"])) if side else None for side in (ours, theirs)]

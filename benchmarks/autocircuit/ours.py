@@ -1,4 +1,4 @@
-"""The project's side: EAP, faithfulness of given circuits, the exact effect of edges, ACDC at one threshold."""
+"""The project's side: EAP, faithfulness of given circuits, the exact effect of edges, ACDC at one threshold, a mask step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from meter import serve, timed
 from workload import read
 
 from mechboard.graph import Ablation, Graph, PromptPairs
+from mechboard.graph.masked_run import run_masked
 from mechboard.graph.tl_weights import from_transformer_lens
+from mechboard.graph.token_losses import token_losses
 from mechboard.methods.activation_patching import edge_drops
 from mechboard.methods.eap import Parameters, eap
 from mechboard.metrics.answers import logit_difference
@@ -111,5 +113,28 @@ def run_acdc(problem: CircuitProblem, job: dict[str, Any]) -> dict[str, Any]:
     return timing | {"value": {"kept": kept, "order": [edges[i] for i in order.tolist()]}}
 
 
+def run_mask(problem: CircuitProblem, job: dict[str, Any]) -> dict[str, Any]:
+    """A step on a mask of everything; ablated heads carry their output bias, as with AutoCircuit."""
+    decoder, graph, tokens = problem.model, problem.graph, problem.pairs.clean
+    ablated = torch.zeros(graph.n_sources, 1, 1, decoder.config.d_model)
+    for layer, weights in enumerate(decoder.weights.layers):
+        if weights.o_bias is not None:
+            ablated[graph.head_sources(layer)] = weights.o_bias / graph.n_heads
+    kept = torch.ones(graph.n_edges, requires_grad=True)
+    optimizer = torch.optim.AdamW([kept], lr=0.0, weight_decay=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        final = run_masked(decoder, graph, decoder.embed(tokens), graph.dense(kept), ablated)
+        token_losses(decoder, final[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).mean().backward()
+        optimizer.step()
+
+    timing = timed(step, job["repeats"])
+    assert kept.grad is not None
+    return timing | {"value": dict(zip(graph.edges, kept.grad.tolist(), strict=True))}
+
+
 if __name__ == "__main__":
-    serve(load, {"eap": run_eap, "faithfulness": run_faithfulness, "edges": run_edges, "acdc": run_acdc})
+    serve(
+        load, {"eap": run_eap, "faithfulness": run_faithfulness, "edges": run_edges, "acdc": run_acdc, "mask": run_mask}
+    )

@@ -7,7 +7,13 @@ from typing import Any
 from comparison import seconds
 from workload import SHAPES
 
-_TASKS = {"eap": "EAP", "faithfulness": "faithfulness, ten sizes", "edges": "test of one edge, mean", "acdc": "ACDC"}
+_TASKS = {
+    "mask": "mask step",
+    "eap": "EAP",
+    "faithfulness": "faithfulness, ten sizes",
+    "edges": "test of one edge, mean",
+    "acdc": "ACDC",
+}
 
 
 def as_markdown(found: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""AutoCircuit's side, in an environment of its own: the same four tasks by its own functions.
+"""AutoCircuit's side, in an environment of its own: the same five tasks by its own functions.
 
 Nothing of it is changed but the order of edges inside a layer, which it takes from a set. Its ACDC is watched where it computes the divergence, one call
 per edge that it tests: that gives each test's value and seconds, and stops it after a given number.
@@ -18,7 +18,7 @@ from auto_circuit.data import PromptDataLoader, PromptDataset
 from auto_circuit.prune import run_circuits
 from auto_circuit.prune_algos.mask_gradient import mask_gradient_prune_scores
 from auto_circuit.types import PatchType
-from auto_circuit.utils.graph_utils import patchable_model
+from auto_circuit.utils.graph_utils import patch_mode, patchable_model, set_all_masks, train_mask_mode
 from auto_circuit.utils.tensor_ops import batch_answer_diffs
 from meter import cpu, serve, timed
 from transformer_lens import HookedTransformer, HookedTransformerConfig, HookedTransformerKeyValueCache
@@ -99,6 +99,27 @@ def run_faithfulness(side: Loaded, job: dict[str, Any]) -> dict[str, Any]:
     return timing | {"value": [means[count] for count in job["counts"]]}
 
 
+def run_mask(side: Loaded, job: dict[str, Any]) -> dict[str, Any]:
+    """A step on a mask of everything: its masks are 1 where ablated, so gradients change sign."""
+    tokens = next(iter(side.loader)).clean
+    nothing = torch.zeros(len(side.model.srcs), *tokens.shape, side.model.cfg.d_model)
+    set_all_masks(side.model, val=0.0)
+    with train_mask_mode(side.model) as masks:
+        optimizer = torch.optim.AdamW(masks.values(), lr=0.0, weight_decay=0.0)  # a rate of 0: each step is the first
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with patch_mode(side.model, nothing):
+                logits = side.model(tokens)
+            torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+            optimizer.step()
+
+        timing = timed(step, job["repeats"])
+        gradients = {name: mask.grad for name, mask in masks.items()}
+    edges = side.edges.items()
+    return timing | {"value": {name: -gradients[e.dest.module_name][e.patch_idx].item() for name, e in edges}}
+
+
 class _Enough(Exception):
     """As many edges are tested as were asked for."""
 
@@ -150,4 +171,7 @@ def run_acdc(side: Loaded, job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(Loaded, {"eap": run_eap, "faithfulness": run_faithfulness, "edges": run_edges, "acdc": run_acdc})
+    serve(
+        Loaded,
+        {"eap": run_eap, "faithfulness": run_faithfulness, "edges": run_edges, "acdc": run_acdc, "mask": run_mask},
+    )

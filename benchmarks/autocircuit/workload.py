@@ -41,6 +41,7 @@ SHAPES = {
     "docstring-prefix": Shape(**_DOCSTRING, tokens=41, shared=9),  # type: ignore[arg-type]
     "gpt2-small": Shape(**_GPT2, tokens=15, shared=0),  # type: ignore[arg-type]
     "gpt2-small-prefix": Shape(**_GPT2, tokens=12, shared=7),  # type: ignore[arg-type]
+    "gpt2-small-mask": Shape(**_GPT2 | {"prompts": 10}, tokens=49, shared=0),  # type: ignore[arg-type]
     "tiny": Shape(
         layers=2, heads=2, d_model=16, d_mlp=32, vocabulary=50, prompts=4, tokens=6, shared=2, tau=1e-3
     ),

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechboard.errors import UsageError
-from mechboard.metrics.examination import Accuracies
+from mechboard.metrics.examination import Accuracies, Relearning
 from mechboard.metrics.frontier import Axis
 from mechboard.protocols import EditableMlp, Instance, Labelled, RemovalProblem, Task
 
@@ -133,4 +133,5 @@ class DigitTask(Task):
             removed=(Axis("bad-accuracy", _CHANCE),),
             kept=(Axis("other-accuracy", _CHANCE),),
             marked=self.marked,
+            relearning=Relearning(steps=20, rate=1e-3),
         )
