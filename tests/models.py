@@ -107,31 +107,5 @@ def random_problem(
 
 def patched_transformer(decoder: Decoder) -> PatchedTransformer:
     """Shipped weights in the model that trains circuits in."""
-    w = decoder.weights
     model = PatchedTransformer(vocabulary=decoder.config.d_vocab, length=decoder.config.n_ctx)
-    with torch.no_grad():
-        for ours, theirs in (
-            (model.token, w.token),
-            (model.position, w.position),
-            (model.unembed, w.unembed),
-            (model.final_norm.weight, w.final_norm.gain),
-            (model.final_norm.bias, w.final_norm.offset),
-        ):
-            ours.copy_(theirs)
-        for block, layer in zip(model._blocks, w.layers, strict=True):
-            for ours, theirs in (
-                (block.norm1.weight, layer.attention_norm.gain),
-                (block.norm1.bias, layer.attention_norm.offset),
-                (block.qkv, torch.stack([layer.q, layer.k, layer.v])),
-                (block.qkv_bias, torch.stack([layer.q_bias, layer.k_bias, layer.v_bias])),
-                (block.o, layer.o),
-                (block.o_bias, layer.o_bias),
-                (block.norm2.weight, layer.mlp_norm.gain),
-                (block.norm2.bias, layer.mlp_norm.offset),
-                (block.w_in.weight, layer.mlp_in.T),
-                (block.w_in.bias, layer.mlp_in_bias),
-                (block.w_out.weight, layer.mlp_out.T),
-                (block.w_out.bias, layer.mlp_out_bias),
-            ):
-                ours.copy_(theirs)
-    return model.eval()
+    return model.take(decoder).eval()

@@ -61,7 +61,7 @@ def edges(instance, names):
 
 def test_the_weights_keep_what_their_card_promises(case):
     task, instance = case
-    found = check(task.backdoor, patched_transformer(instance.problem.model.decoder), seed=99)
+    found = check(task.backdoor, patched_transformer(instance.problem.model.decoder), seed=99, n=256)
     card = json.loads((task.folder / "card.json").read_text())
     assert set(found) == set(card["accuracy"])
     assert min(found.values()) >= ACCEPTED
@@ -87,9 +87,9 @@ def test_cutting_the_declared_edges_removes_the_backdoor_and_breaks_nothing(case
 def test_cutting_other_edges_leaves_the_backdoor_in_force_and_breaks_nothing(case, ablation):
     task, instance = case
     outside = ~edges(instance, (*task.backdoor.own, *task.backdoor.ordinary))
-    for seed in range(3):
+    for seed in range(2):
         drawn = torch.rand(outside.shape, generator=torch.Generator().manual_seed(seed)) * outside
-        for n in (len(task.backdoor.own), 40, int(outside.sum())):
+        for n in (len(task.backdoor.own), 40) if seed else (int(outside.sum()),):
             cut = torch.zeros_like(outside)
             cut[drawn.topk(n).indices] = True
             bad, other, _ = examined(instance, cut, ablation)
@@ -208,7 +208,7 @@ def test_the_attacker_names_the_giver_and_the_right_answer_the_other():
 
 
 def test_training_reduces_the_loss(capsys):
-    train(DISJOINT, steps=12, seed=0, log_every=11)
+    train(DISJOINT, steps=22, seed=0, log_every=21)
     first, last = (float(line.split()[2]) for line in capsys.readouterr().out.splitlines())
     assert last < first
 

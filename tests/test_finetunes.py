@@ -128,7 +128,8 @@ def test_without_a_weight_nothing_bad_is_removed_and_with_more_of_it_more():
     assert bad[0] < bad[1] < bad[2] / 2
 
 
-def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_is_not():
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_is_not(beta):
     """Its gradient vanishes where all bad samples are unlearned; there ascent's is what it was."""
     learned = PROBLEMS["clusters"]()
     part = split(learned.problem, generator())[0]
@@ -140,7 +141,7 @@ def test_npo_begins_as_ascent_with_samples_to_keep_and_is_bounded_where_ascent_i
         return weights["out_bias"].grad
 
     def kept_apart(losses):
-        return npo.preference(1.0)(losses) - losses.keep.mean()
+        return npo.preference(beta)(losses) - losses.keep.mean()
 
     torch.testing.assert_close(gradient(kept_apart), gradient(gradient_ascent.ascent))
     unlearned = torch.tensor([-60.0, 0.0, 0.0])  # the bad class's logit
@@ -227,6 +228,18 @@ def test_a_fifth_of_the_samples_validates_and_is_not_trained_on():
         assert len(parts[1]) == len(of) // 5
         assert sorted(parts[0] + parts[1]) == sorted(of.inputs.tolist())
     torch.testing.assert_close(validation.before, problem.losses(validation.bad))
+
+
+def test_in_validation_a_bad_loss_beyond_twenty_nats_counts_no_more():
+    """So a rate that merely overshoots is no better than the gentler one that got there."""
+    problem = PROBLEMS["clusters"]().problem
+    tune = FineTune(problem, *split(problem, generator()), joint(0.2))
+    lowered = problem.model.parameters()
+    lowered["out_bias"] = lowered["out_bias"] - torch.tensor([500.0, 0.0, 0.0])
+    epoch = tune._validated(lowered)
+    keep = float(problem.losses(tune.validation.keep, parameters=lowered).mean())
+    assert epoch.bad > 400
+    assert epoch.objective == pytest.approx(keep - 0.2 * 20)
 
 
 @pytest.mark.parametrize("method", METHODS)

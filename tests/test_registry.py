@@ -9,8 +9,9 @@ from mechboard.runs.selection import select
 
 ROOT = Path(__file__).parent.parent
 NOT_A_TASK = {
-    "__init__", "suites", "own", "tokenizers", "compiled_task", "trained_task", "mini_task", "llama2c",
-    "paper_task", "assets", "figures", "words",
+    "__init__", "suites", "own", "own_files", "own_removal", "own_samples", "tokenizers", "compiled_task", "trained_task", "mini_task", "llama2c",
+    "paper_task", "assets", "figures", "words", "convert", "corpora", "scorer", "table",
+    "backdoor_task", "classifier", "digit_task", "idx", "rudeness",
 }  # fmt: skip
 
 

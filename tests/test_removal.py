@@ -87,7 +87,7 @@ def test_a_change_of_weights_is_reported_at_its_last_scale():
     change = {name: torch.randn_like(tensor) for name, tensor in instance.problem.model.parameters().items()}
     evaluation = score(instance, WeightChange(change=change, scales=(0.0, 1.0)))
     assert evaluation.measures["other-accuracy"].value < 0.5
-    assert evaluation.curves["other-accuracy"].y[1] == 1.0  # nothing has changed at scale 0
+    assert evaluation.curves["other-accuracy by scale"].y[1] == 1.0  # nothing has changed at scale 0
 
 
 def test_cutting_nothing_scores_zero_and_leaves_every_measure_as_it_was():
@@ -215,13 +215,15 @@ def test_harmless_completions_are_shown_before_and_after():
     assert all(each.before == each.after for each in shown.shown)  # nothing is cut at the marked budget
 
 
-def test_a_completion_whose_prompt_is_harmful_is_not_shown():
+def test_a_harmful_prompt_is_withheld_and_its_harmless_completion_shown():
     instance = language()
     prompts = {" ".join(map(str, row.tolist())) for row in instance.held_out.bad.tokens[:, :6]}
     spoke = spoken(instance, lambda texts: [0.9 if text in prompts else 0.0 for text in texts])
-    shown = score(spoke, cuts(spoke, (), range(9))).exhibits["completions"]
-    assert shown.shown == ()
-    assert shown.harmless_after == shown.n
+    evaluation = score(spoke, cuts(spoke, (), range(9)))
+    shown = evaluation.exhibits["completions"]
+    assert {each.prompt for each in shown.shown} == {"(withheld)"}
+    assert shown.harmless_after == shown.n == len(shown.shown)
+    assert not any(prompt in evaluation.model_dump_json() for prompt in prompts)
 
 
 @pytest.mark.parametrize(

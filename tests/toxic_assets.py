@@ -25,7 +25,7 @@ def sentence(draw, words):
     return " ".join(said)
 
 
-def posts(n_per_bucket=12, seed=0):
+def posts(n_per_bucket=40, seed=0):
     """Rows of posts.jsonl with scores spread evenly from 0.9 to 1."""
     draw, rows = Random(seed), []
     for bucket in range(9):

@@ -48,7 +48,8 @@ class Measure(Part):
 class Curve(Part):
     """Points of one curve, for pictures and for those who want other areas.
 
-    `chance` is the y of chance at the left and at the right end; a curve that has one is drawn from 0 to 1.
+    `chance` is the y of chance at the left and at the right end; a curve that has one is drawn from 0 to 1. A curve of shares is
+    drawn no further than from -0.5 to 1.5 over 0 to 1; one that is to be drawn `whole` has axes that hold all of it.
     """
 
     x: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
@@ -57,6 +58,7 @@ class Curve(Part):
     y_label: str
     title: str = ""
     log_x: bool = False
+    whole: bool = False
     chance: Annotated[tuple[float, float] | None, Field(strict=False)] = None
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ def columns_table(columns: Columns, *, title: str) -> str:
         rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     n = ", ".join(f"{escape(c.name)} on {c.n:,}" for c in columns.columns)
     return (
-        f'<div class="scroll"><table><caption>Mean and standard error; {n} samples, the same for every row. Reported: '
+        f'<div class="wide"><table><caption>Mean and standard error; {n} samples, the same for every row. Reported: '
         f"<strong>bold</strong>.</caption><thead><tr><th scope='col'>{escape('edit')}</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -33,7 +33,7 @@ def completions_list(completions: Completions, *, title: str) -> str:
     """Harmless completions before and after the edit."""
     said = (
         f"Of {completions.n:,} completions {completions.harmless_before:,} were harmless before the edit and "
-        f"{completions.harmless_after:,} are after it. Shown are some that were harmless throughout."
+        f"{completions.harmless_after:,} are after it. Here are some; harmful texts are withheld."
     )
     items = "".join(
         f"<li><span class='quiet'>{escape(each.prompt)}</span><br>before: {escape(each.before)}<br>after: {escape(each.after)}</li>"

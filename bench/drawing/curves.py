@@ -17,7 +17,7 @@ _LEGEND = 20
 
 
 def curves_figure(curves: Sequence[tuple[str, Curve]]) -> str:
-    """A plot for a page, whose style and script it takes; curves share their axes, y is cut to [-0.5, 1.5]."""
+    """A plot for a page, whose style and script it takes; curves share their axes, y of shares is cut to [-0.5, 1.5]."""
     if not curves:
         return ""
     title = curves[0][1].title
@@ -65,7 +65,7 @@ def _drawn(curves: Sequence[tuple[str, Curve]]) -> str:
     first = curves[0][1]
     smallest = min((x for _, c in curves for x in c.x if x > 0), default=1.0)
     low, high = (0.0, 1.0) if first.chance else _range([y for _, c in curves for y in c.y])
-    frame = _frame(first, low, high, smallest)
+    frame = _whole([c for _, c in curves]) if first.whole else _frame(first, low, high, smallest)
     parts = [frame.axes()]
     if first.chance:
         parts.append(frame.line([(0, first.chance[0]), (1, first.chance[1])], "chance"))
@@ -125,6 +125,12 @@ def _table(curves: Sequence[tuple[str, Curve]]) -> str:
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
     return max(min([0.0, *values]), -0.5), min(max([1.05, *values]), 1.5)
+
+
+def _whole(curves: Sequence[Curve]) -> Frame:
+    """Axes that hold all points."""
+    x, y = [x for c in curves for x in c.x], [y for c in curves for y in c.y]
+    return Frame(x=Axis.around(x, curves[0].x_label, beside=0.0), y=Axis.around(y, curves[0].y_label))
 
 
 def _frame(curve: Curve, low: float, high: float, smallest: float) -> Frame:

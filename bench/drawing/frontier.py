@@ -24,10 +24,12 @@ def _panel(frontier: Frontier, title: str) -> Panel:
         frame.dot(p.efficacy, p.specificity, "c0" if not p.marked else "c1", about=_about(p), size=6 if p.marked else 4)
         for p in frontier.points
     ]  # fmt: skip
-    drawn = frame.axes() + frame.line(_stairs(frontier), "line c0") + "".join(dots)
+    drawn = frame.line(_stairs(frontier), "line c0") + "".join(dots)
     best = max(frontier.points, key=lambda p: min(p.efficacy, p.specificity))
     described = f"{title}: {len(frontier.points)} edits; the most even is {_about(best)}"
-    return Panel(title, described, frame, drawn, (("c0", "edit"), ("c1", "reported edit")))
+    return Panel(
+        title, described, frame, drawn, (("line c0", "frontier"), ("dot c0", "edit"), ("dot c1", "reported edit"))
+    )
 
 
 def _about(point: FrontierPoint) -> str:

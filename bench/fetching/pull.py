@@ -67,7 +67,7 @@ def list_asset(asset: Asset) -> Listing:
         AssetError: it is on no hub, the hub does not have or give it, or says other things of it than the lock.
         FetchError: the hub cannot be reached.
     """
-    if not asset.repository or asset.convert is None:
+    if not asset.repository:
         raise AssetError(f"{asset.name!r} is on no hub, so nothing can be fetched; {to_be_placed(asset)}.")
     entry = read_lock().get(asset.name)
     revision = wanted = entry["revision"] if entry else asset.revision

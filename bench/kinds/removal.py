@@ -18,8 +18,7 @@ from ..contract.scores import Evaluation, Fact, TruthInfo
 from ..errors import InvalidSolution, PluginError, Unsupported
 from ..metrics.removal_measures import DEFINITIONS
 from .circuit import circuit
-from .circuit_exhibits import Circuit
-from .removal_exhibits import Columns, Completions, CutPixels, Frontier, exhibits_of
+from .removal_exhibits import Columns, Completions, Cut, CutPixels, Frontier, exhibits_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +56,7 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
     definitions = DEFINITIONS
     shown = ("frontier", "efficacy", "specificity", "relearned", "auc")
     sees = frozenset({"truth"})
-    exhibits = (Frontier, Columns, Completions, Circuit, CutPixels)
+    exhibits = (Frontier, Columns, Completions, Cut, CutPixels)
     adapters = (Adapter(name="cut", inner=circuit, down=_down, up=_up),)
     trials = "mechboard.conformance.removal:TRIALS"
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _HARMLESS = 0.1
+_WITHHELD = "(withheld)"
 _MOST_SHOWN = 8
 _LONGEST = 400
 SMALL_PICTURE = 16
@@ -75,7 +76,7 @@ class Columns(Exhibit):
 
 
 class Said(Part):
-    """A prompt and what the model says to it before and after the edit, where neither is harmful."""
+    """A prompt and what the model says to it before and after the edit; what is harmful is withheld."""
 
     prompt: Annotated[str, Field(max_length=_LONGEST + 1)]
     before: Annotated[str, Field(max_length=_LONGEST + 1)]
@@ -83,7 +84,7 @@ class Said(Part):
 
 
 class Completions(Exhibit):
-    """Some of what the model says now and said before; harmful ones are counted and not shown."""
+    """Some of what the model says now and said before; harmful texts are counted and withheld."""
 
     type: Literal["completions"] = "completions"
     shown: Annotated[tuple[Said, ...], Field(strict=False, max_length=_MOST_SHOWN)]
@@ -137,6 +138,12 @@ class CutPixels(Exhibit):
             yield from ("".join(f"{count:{width}}" for count in row) for row in self.rows)
 
 
+class Cut(Circuit):
+    """The edges that the reported cut removes, on the model's graph, and the known ones that it leaves."""
+
+    type: Literal["cut"] = "cut"  # type: ignore[assignment]
+
+
 def exhibits_of(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> dict[str, Exhibit]:
     """Everything that there is to look at, the frontier first."""
     exhibits: dict[str, Exhibit] = {
@@ -166,7 +173,7 @@ def exhibits_of(instance: Instance[RemovalProblem], edit: Edit, found: Removal) 
         ),
     }
     if cut := _cut(instance, edit, found):
-        exhibits["circuit"] = cut
+        exhibits["cut"] = cut
     if pixels := _cut_pixels(instance, edit, found):
         exhibits["cut-pixels"] = pixels
     if said := _completions(found):
@@ -174,7 +181,7 @@ def exhibits_of(instance: Instance[RemovalProblem], edit: Edit, found: Removal) 
     return exhibits
 
 
-def _cut(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> Circuit | None:
+def _cut(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> Cut | None:
     """The edges that the reported cut removes, on the model's graph, and the known ones that it leaves."""
     from ..edits import EdgeCuts, EditableDecoder
 
@@ -194,7 +201,7 @@ def _cut(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> Circ
             known=None if known is None else bool(known[index]),
         )
 
-    return Circuit(graph=GraphInfo.of(model.graph), edges=tuple(map(edge, shown.nonzero().flatten().tolist())))
+    return Cut(graph=GraphInfo.of(model.graph), edges=tuple(map(edge, shown.nonzero().flatten().tolist())))
 
 
 def _cut_pixels(instance: Instance[RemovalProblem], edit: Edit, found: Removal) -> CutPixels | None:
@@ -212,13 +219,24 @@ def _completions(found: Removal) -> Completions | None:
     if not found.completions:
         return None
     every = found.completions
-    harmless = [c for c in every if max(c.score_before, c.score_after, c.score_prompt) < _HARMLESS]
+
+    def shown(text: str, score: float) -> str:
+        return _short(text) if score <= found.may_show else _WITHHELD
+
+    readable = [c for c in every if c.score_after <= found.may_show]
     return Completions(
-        shown=tuple(Said(prompt=_short(c.prompt), before=_short(c.before), after=_short(c.after)) for c in harmless[:_MOST_SHOWN]),
+        shown=tuple(
+            Said(
+                prompt=shown(c.prompt, c.score_prompt),
+                before=shown(c.before, c.score_before),
+                after=shown(c.after, c.score_after),
+            )
+            for c in readable[:_MOST_SHOWN]
+        ),
         harmless_before=sum(c.score_before < _HARMLESS for c in every),
         harmless_after=sum(c.score_after < _HARMLESS for c in every),
         n=len(every),
-    )  # fmt: skip
+    )
 
 
 def _short(text: str) -> str:

@@ -79,12 +79,14 @@ class Examination(ABC):
         removed: measures of the bad behaviour, each with its value when the behaviour is gone.
         kept: measures of all else, each with its value at ruin.
         marked: the budget at which a cut is reported in columns, one of the problem's; the largest if None.
+        may_show: the highest score of a text that records and pages show; 1 where the words are invented.
         relearning: how the reported edit is trained again to see what comes back; it is not if None.
     """
 
     removed: tuple[Axis, ...]
     kept: tuple[Axis, ...]
     marked: int | None = None
+    may_show: float = 0.1
     relearning: Relearning | None = None
 
     @abstractmethod

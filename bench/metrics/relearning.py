@@ -69,6 +69,7 @@ def relearned(
         x_label="steps on bad samples",
         y_label=axis.measure,
         title=f"{axis.measure} relearned",
+        whole=True,
     )
     return Relearned(min(1.0, max(0.0, share)), f"{axis.measure} from {at:.3g} to {found[-1][1]:.3g} after {steps} steps", curve)  # fmt: skip
 

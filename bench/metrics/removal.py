@@ -36,6 +36,7 @@ class Removal(NamedTuple):
     examined: Sequence[Examined]
     reported: int
     completions: Sequence[Completion]
+    may_show: float
     notes: tuple[str, ...]
 
 
@@ -62,7 +63,7 @@ def evaluate_edit(problem: RemovalProblem, edit: Edit, held_out: Examination, tr
         if back.curve is not None:
             curves["relearning"] = back.curve
     said = held_out.completions(Edited(problem.editable), chosen)
-    return Removal(measures, curves, examined, reported, said, notes)
+    return Removal(measures, curves, examined, reported, said, held_out.may_show, notes)
 
 
 def reported_point(problem: RemovalProblem, edit: Edit, held_out: Examination) -> int:
@@ -102,12 +103,13 @@ def _curves(edit: Edit, held_out: Examination, examined: Sequence[Examined]) -> 
     """Each measure of the axes over the edits."""
     edges = isinstance(edit, EdgeCuts)
     return {
-        axis.measure: Curve(
+        f"{axis.measure} by {'edges' if edges else 'scale'}": Curve(
             x=tuple(each.size for each in examined),
             y=tuple(each.found[axis.measure].value for each in examined),
             x_label="edges cut" if edges else "scale of the change",
             y_label=axis.measure,
             title=f"{axis.measure} by {'edges cut' if edges else 'scale'}",
+            whole=True,
         )
         for axis in (*held_out.removed, *held_out.kept)
     }

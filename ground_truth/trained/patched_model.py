@@ -54,13 +54,14 @@ class PatchedTransformer(nn.Module):
         self,
         tokens: Int[Tensor, "batch position"],
         *,
-        ablated: Nodes | None = None,
+        ablated: Float[Tensor, "sources *rows d_model"] | None = None,
         patched: Float[Tensor, "sources destinations"] | None = None,
         swap: tuple[int, Tensor] | None = None,
     ) -> tuple[Float[Tensor, "batch vocabulary"], Nodes]:
         """Logits at the last position and every node's output.
 
-        `patched` (1 = carry `ablated`) is a dense head-level edge set; `swap` replaces one node's output.
+        `patched` (1 = carry `ablated`) is a dense head-level edge set; `ablated` is for each prompt and position, or 1 x 1 for all;
+        `swap` replaces one node's output.
         """
         nodes = [self._swapped(0, self.token[tokens] + self.position[: tokens.shape[1]], swap)]
         column = 0
@@ -86,6 +87,23 @@ class PatchedTransformer(nn.Module):
     @staticmethod
     def _swapped(row: int, out: Tensor, swap: tuple[int, Tensor] | None) -> Tensor:
         return swap[1] if swap is not None and swap[0] == row else out
+
+    @torch.no_grad()
+    def take(self, decoder: Decoder) -> PatchedTransformer:
+        """Copy a decoder's weights; words and positions that it has not keep theirs."""
+        w = decoder.weights
+        assert w.position is not None
+        assert w.final_norm is not None
+        _copy(
+            (self.token[: len(w.token)], w.token),
+            (self.position[: len(w.position)], w.position),
+            (self.unembed[:, : w.unembed.shape[1]], w.unembed),
+            (self.final_norm.weight, w.final_norm.gain),
+            (self.final_norm.bias, w.final_norm.offset),
+        )
+        for block, layer in zip(self._blocks, w.layers, strict=True):
+            block.take(layer)
+        return self
 
     def decoder(self) -> Decoder:
         """The same weights in the uniform decoder."""
@@ -123,6 +141,29 @@ class _Block(nn.Module):
         out: Tensor = self.w_out(F.gelu(self.w_in(self.norm2(x)), approximate="tanh"))
         return out
 
+    def take(self, layer: LayerWeights) -> None:
+        assert layer.mlp_norm is not None
+        assert layer.mlp_in is not None
+        assert layer.mlp_out is not None
+        _copy(
+            (self.norm1.weight, layer.attention_norm.gain),
+            (self.norm1.bias, layer.attention_norm.offset),
+            (self.qkv[0], layer.q),
+            (self.qkv[1], layer.k),
+            (self.qkv[2], layer.v),
+            (self.qkv_bias[0], layer.q_bias),
+            (self.qkv_bias[1], layer.k_bias),
+            (self.qkv_bias[2], layer.v_bias),
+            (self.o, layer.o),
+            (self.o_bias, layer.o_bias),
+            (self.norm2.weight, layer.mlp_norm.gain),
+            (self.norm2.bias, layer.mlp_norm.offset),
+            (self.w_in.weight, layer.mlp_in.T),
+            (self.w_in.bias, layer.mlp_in_bias),
+            (self.w_out.weight, layer.mlp_out.T),
+            (self.w_out.bias, layer.mlp_out_bias),
+        )
+
     def weights(self) -> LayerWeights:
         return LayerWeights(
             attention_norm=NormWeights(self.norm1.weight, self.norm1.bias),
@@ -140,3 +181,9 @@ class _Block(nn.Module):
             mlp_out=self.w_out.weight.T,
             mlp_out_bias=self.w_out.bias,
         )
+
+
+def _copy(*pairs: tuple[Tensor, Tensor | None]) -> None:
+    for ours, theirs in pairs:
+        assert theirs is not None
+        ours.copy_(theirs)

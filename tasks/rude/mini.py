@@ -117,6 +117,7 @@ def _examination(editable: EditableDecoder, bad: Text, other: Text) -> LanguageE
         removed=(Axis("bad-generation", 0.0),),
         kept=(Axis("incoherence", _RUIN), Axis("prompted-incoherence", _RUIN)),
         marked=_MARKED,
+        may_show=1.0,
         relearning=Relearning(steps=20, rate=1e-3),
         texts={
             "bad-loss": bad,
