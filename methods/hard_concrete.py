@@ -51,7 +51,7 @@ class Parameters:
             raise ValueError(f"{self} was given; valid: steps and batch of 1 or more, rates above zero.")
 
 
-def stretched(s: Float[Tensor, " edges"]) -> Float[Tensor, " edges"]:
+def stretched(s: Float[Tensor, "*draws edges"]) -> Float[Tensor, "*draws edges"]:
     """Z of s: wider than [0, 1], and clipped to it, so that both ends have a probability.
 
     >>> stretched(torch.tensor([0.0, 0.5, 1.0])).tolist()
