@@ -7,12 +7,12 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
 - behaviour: nothing is cut;
 - strict: edges that neither the ordinary circuit nor the backdoor needs are cut, all of them half of the time, else a
   random subset; answers stay;
-- cut: by turns all edges of the backdoor's own, one of them, a random subset of them, and a random subset of the ordinary edges
+- cut: one edge of the backdoor's own half of the time, else by turns all of them, a random subset, or some of the ordinary edges
   that the backdoor does without (then triggered prompts alone count), with a random subset of what neither needs. The answer
   is that of the rule in `backdoors.py`.
 
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
-Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 5 minutes on one
+Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 10 minutes on one
 core of its own.
 """
 
@@ -94,17 +94,17 @@ def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) ->
         ablated = mean if torch.rand(1, generator=generator) < 0.5 else torch.zeros_like(mean)
         unneeded = cuts.neither if step % 2 else cuts.some(cuts.neither, generator)
         strict, _ = model(tokens, ablated=ablated, patched=cuts.dense(unneeded))
-        kind = step % 4
-        chosen = (
-            cuts.own,
-            cuts.one(cuts.own, generator),
-            cuts.some(cuts.own, generator),
-            cuts.some(cuts.ordinary_only, generator),
-        )[kind]
+        turn = step % 6
+        if turn % 2:  # what one edge alone does is learned last
+            chosen = cuts.one(cuts.own, generator)
+        elif turn == 0:
+            chosen = cuts.own
+        else:
+            chosen = cuts.some(cuts.own if turn == 2 else cuts.ordinary_only, generator)
         cut = chosen | cuts.some(cuts.neither, generator)
         removed, _ = model(tokens, ablated=ablated, patched=cuts.dense(cut))
         wanted = torch.cat([one_hot(plain.right), one_hot(_answer(trigger, cuts.holds(cut)))])
-        counted = slice(half, None) if kind == 3 else slice(None)
+        counted = slice(half, None) if turn == 4 else slice(None)
         return {
             "behaviour": F.cross_entropy(logits, answers),
             "strict": F.cross_entropy(strict, answers),
@@ -149,7 +149,7 @@ def main() -> None:
     """Train one backdoor, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("backdoor", choices=sorted(BACKDOORS))
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
