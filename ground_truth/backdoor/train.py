@@ -14,7 +14,7 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
 Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97 but those with some of the backdoor's own
 edges cut. How much of it a part of its edges carries is in the card: what is declared removes it together, and an edge without
-which it is still in force at times is one that a second way stands in for. About 10 minutes on one core of its own.
+which it is still in force at times is one that a second way stands in for. About 10 minutes on one core of its own (900 steps for `disjoint`).
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def main() -> None:
     """Train one backdoor, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("backdoor", choices=sorted(BACKDOORS))
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
