@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from mechboard.graph.cost import count
 from mechboard.protocols import RemovalProblem
 
 SHARE_VALIDATED = 0.2
@@ -67,8 +66,6 @@ class Losses:
         return self._of(self.part.bad)
 
     def _of(self, samples: Any) -> Tensor:
-        if torch.is_grad_enabled():
-            count(backward=len(samples))
         batches = samples.batches(self.problem.batch_size)
         return torch.cat([self.problem.losses(batch, parameters=self.parameters) for batch in batches])
 

@@ -12,13 +12,12 @@ from mechboard.ground_truth.backdoor.backdoors import (
     BACKDOORS,
     DISJOINT,
     ENTANGLED,
-    REDUNDANT,
     TRIGGER,
     VOCABULARY,
     ordinary,
     triggered,
 )
-from mechboard.ground_truth.backdoor.train import Cuts, check, train
+from mechboard.ground_truth.backdoor.train import Cuts, check, required, train
 from mechboard.ground_truth.trained.fitting import ACCEPTED, refuse_unless_accepted
 from mechboard.kinds import kind
 from mechboard.plugins.registry import Registry
@@ -64,7 +63,8 @@ def test_the_weights_keep_what_their_card_promises(case):
     found = check(task.backdoor, patched_transformer(instance.problem.model.decoder), seed=99, n=256)
     card = json.loads((task.folder / "card.json").read_text())
     assert set(found) == set(card["accuracy"])
-    assert min(found.values()) >= ACCEPTED
+    assert min(required(found).values()) >= ACCEPTED
+    assert all(found[name] == pytest.approx(card["accuracy"][name], abs=0.15) for name in found)
     assert tuple(map(tuple, card["routes"])) == task.backdoor.routes
 
 
@@ -103,28 +103,10 @@ def test_the_backdoor_does_without_the_ordinary_edges_that_it_does_not_share(cas
     assert other <= 0.7
 
 
-@pytest.mark.parametrize(("name", "edge"), [(b.name, edge) for b in (DISJOINT, ENTANGLED) for edge in b.own])
-def test_any_edge_of_the_only_route_is_needed(loaded, name, edge):
-    _, instance = loaded[name]
-    bad, other, restored = examined(instance, edges(instance, [edge]))
-    assert bad <= MISSED
-    assert min(other, restored) >= ACCEPTED
-
-
-def test_a_redundant_route_takes_over_until_each_has_lost_an_edge(loaded):
-    _, instance = loaded["redundant"]
-    for route in REDUNDANT.routes:
-        assert examined(instance, edges(instance, route))[0] >= ACCEPTED
-    bad, other, restored = examined(instance, edges(instance, [route[1] for route in REDUNDANT.routes]))
-    assert bad <= MISSED
-    assert min(other, restored) >= ACCEPTED
-
-
 def test_the_entangled_backdoor_shares_edges_that_break_the_ordinary_answers(loaded):
     assert set(ENTANGLED.shared) < set(ENTANGLED.ordinary)
     assert not set(ENTANGLED.own) & set(ENTANGLED.ordinary)
-    for backdoor in (DISJOINT, REDUNDANT):
-        assert not set(backdoor.own) & set(backdoor.ordinary)
+    assert not set(DISJOINT.own) & set(DISJOINT.ordinary)
     _, instance = loaded["entangled"]
     for edge in ENTANGLED.shared:
         bad, other, _ = examined(instance, edges(instance, [edge]))
@@ -189,14 +171,12 @@ def test_cutting_all_that_the_entangled_backdoor_uses_costs_the_frontier(loaded)
 # -- the recipe ----------------------------------------------------------------------------------
 
 
-def test_a_backdoor_is_in_force_while_a_route_is_whole():
+def test_a_backdoor_is_in_force_while_its_route_is_whole():
     graph = Graph(n_layers=3, n_heads=4, has_mlp=True, parallel=False, level="head")
-    cuts = Cuts(REDUNDANT, graph)
-    first, second = REDUNDANT.routes
-    assert cuts.holds(graph.edge_mask(first))
-    assert cuts.holds(graph.edge_mask(REDUNDANT.ordinary))
-    assert not cuts.holds(graph.edge_mask([first[0], second[-1]]))
-    assert int(cuts.neither.sum()) == graph.n_edges - len(REDUNDANT.own) - len(REDUNDANT.ordinary)
+    cuts = Cuts(DISJOINT, graph)
+    assert cuts.holds(graph.edge_mask(DISJOINT.ordinary))
+    assert not cuts.holds(graph.edge_mask(DISJOINT.own[:1]))
+    assert int(cuts.neither.sum()) == graph.n_edges - len(DISJOINT.own) - len(DISJOINT.ordinary)
 
 
 def test_the_attacker_names_the_giver_and_the_right_answer_the_other():

@@ -4,9 +4,21 @@ import pytest
 import torch
 from models import FAMILIES, random_decoder
 
-from mechboard.edits import EdgeCuts, EditableDecoder, EditableMlp, Edited, Text, WeightChange, as_decoder
-from mechboard.errors import Unsupported
+from mechboard.edits import (
+    EdgeCuts,
+    EditableDecoder,
+    EditableMlp,
+    Edited,
+    RemovalProblem,
+    Text,
+    WeightChange,
+    as_decoder,
+)
+from mechboard.errors import ModelError, Unsupported
 from mechboard.graph import Ablation, Graph, PromptPairs
+from mechboard.kinds.removal import removal
+from mechboard.metrics.examination import Accuracies
+from mechboard.protocols import Instance
 
 TOKENS = torch.randint(19, (5, 8), generator=torch.Generator().manual_seed(3))
 
@@ -107,3 +119,14 @@ def test_a_classifier_has_no_checkpoint():
     weights = {"hidden": torch.ones(2, 3), "hidden_bias": torch.ones(3), "out": torch.ones(3, 2), "out_bias": torch.ones(2)}  # fmt: skip
     with pytest.raises(Unsupported, match="no transformer"):
         as_decoder(Edited(EditableMlp(weights, None)))
+
+
+def test_a_checkpoint_that_answers_otherwise_is_refused(tmp_path):
+    """GPT-2's architecture is written without norms and read back with them."""
+    model = editable("no-norm", "zero", "head", dtype=torch.float32)
+    text = Text.whole(TOKENS)
+    problem = RemovalProblem(model=model, bad=text, keep=text, budgets=(1,), batch_size=5)
+    nothing = EdgeCuts(cut=torch.zeros(1, model.n_edges, dtype=torch.bool))
+    held_out = Accuracies(bad=text, other=text)
+    with pytest.raises(ModelError, match=r"logits differ by .* so nothing was kept"):
+        removal.export(Instance(problem=problem, held_out=held_out), nothing, None, tmp_path)

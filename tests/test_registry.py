@@ -186,4 +186,4 @@ def test_a_default_that_is_no_literal_is_not_that_of_the_base(tmp_path, monkeypa
 def test_a_scratch_file_says_its_kind(tmp_path):
     scratch = tmp_path / "mine.py"
     scratch.write_text((ROOT / "methods" / "random_scores.py").read_text().replace('name="random"', 'name="mine"'))
-    assert Registry((scratch,)).plugins("method")["mine"].describe()["kinds"] == ["circuit"]
+    assert Registry((scratch,)).plugins("method")["mine"].describe()["kinds"] == ["circuit", "removal"]

@@ -49,7 +49,8 @@ class MaskedModel:
 
     Example:
         >>> from mechboard.ground_truth.mini import model
-        >>> decoder, zero = model.load(), torch.zeros(21, 1, 1, 64)
+        >>> decoder = model.load()
+        >>> zero = torch.zeros(decoder.graph.n_sources, 1, 1, decoder.config.d_model)
         >>> whole = MaskedModel(decoder, decoder.graph, decoder.graph.valid, zero)
         >>> x = decoder.embed(torch.tensor([[0, 7, 3]]))
         >>> torch.allclose(whole(x), decoder.resume(x), atol=1e-4)

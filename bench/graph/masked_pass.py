@@ -61,7 +61,7 @@ class MaskedPass:
         self.kept_gradient = torch.zeros_like(self.kept)
         self.ablated = ablated.detach()
         self.inputs = like.new_empty(graph.n_destinations, *rows.shape[1:])
-        self._at_layer = self.inputs[:0]  # gradients at a layer's nodes, between the steps that need them
+        self._at_layer: Tensor | None = None  # gradients at a layer's nodes, between the steps that need them
         self._spent = False
 
     # -- forward ------------------------------------------------------------------------------
@@ -104,27 +104,31 @@ class MaskedPass:
             gradients = self.inputs[columns].flatten(1)
             self.kept_gradient[sources, columns] = self.changes[sources].flatten(1) @ gradients.T
 
-    def at_sources(self, rows: slice, first: int) -> Float[Tensor, "rows place d_model"]:
-        """Gradients at these sources, from those at the inputs from column `first` on."""
-        gradients = self.kept[rows, first:] @ self.inputs[first:].flatten(1)
-        return gradients.view(-1, *self.inputs.shape[1:])
+    def at_start(self) -> Float[Tensor, "batch position d_model"]:
+        """Gradient at the value of the `input` node."""
+        return (self.kept[:1] @ self.inputs.flatten(1)).view(self.shape)
 
-    def at_layer(self, layer: int) -> None:
-        """Remember the gradients at a layer's nodes, as far as later layers give them."""
+    def at_layer(self, layer: int) -> Float[Tensor, "nodes place d_model"]:
+        """Gradients at a layer's nodes, as far as later layers give them, in memory that the next layer takes over."""
         heads = self.graph.head_sources(layer)
-        stop = heads.stop + int(self.graph.has_mlp)
-        self._at_layer = self.at_sources(slice(heads.start, stop), _block(self.graph, layer).stop)
+        nodes = slice(heads.start, heads.stop + int(self.graph.has_mlp))
+        if self._at_layer is None:
+            self._at_layer = torch.empty_like(self.changes[nodes])
+        later = _block(self.graph, layer).stop
+        into = self._at_layer.view(len(self._at_layer), -1)
+        torch.mm(self.kept[nodes, later:], self.inputs[later:].flatten(1), out=into)
+        return self._at_layer
 
-    def at_mlp(self) -> Float[Tensor, "batch position d_model"]:
-        """Gradient at the output of the layer's MLP."""
-        return self._at_layer[-1].view(self.shape)
+    def at_mlp(self, layer: int) -> Float[Tensor, "batch position d_model"]:
+        """Gradient at the output of a layer's MLP; `at_heads` of the layer comes next."""
+        return self.at_layer(layer)[-1].view(self.shape).clone()
 
     def at_heads(self, layer: int) -> Float[Tensor, "heads place d_model"]:
         """Gradients at the outputs of a layer's heads."""
         graph = self.graph
-        if not graph.has_mlp:
-            self.at_layer(layer)
-        gradients = self._at_layer[: graph.n_heads]
+        known = self._at_layer if graph.has_mlp else self.at_layer(layer)
+        assert known is not None
+        gradients = known[: graph.n_heads]
         if graph.has_mlp and not graph.parallel:
             column = graph.mlp_destination(layer)
             weights = self.kept[graph.head_sources(layer), column, None]
@@ -154,7 +158,7 @@ class _Start(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, token: Tensor) -> tuple[Tensor | None, ...]:
         run: MaskedPass = ctx.run
-        x = run.at_sources(slice(0, 1), 0).view(run.shape) if ctx.needs_input_grad[2] else None
+        x = run.at_start() if ctx.needs_input_grad[2] else None
         run.end_backward()
         return None, run.kept_gradient if run.needs_kept else None, x
 
@@ -170,11 +174,8 @@ class _ReadHeads(torch.autograd.Function):
         # The layer's MLP is read along: its input lies behind those of the heads, and sources are long.
         run.read(_block(run.graph, layer), run.graph.visible_to_attention(layer))
         rows = run.inputs[columns]
-        unit, inverse_scale = normalise(rows, run.config.norm, run.config.norm_eps)
-        values = torch.baddbmm(bias[:, None], unit, matrices)
-        if inverse_scale is not None:
-            rows.copy_(unit)
-        ctx.run, ctx.layer, ctx.inverse_scale = run, layer, inverse_scale
+        ctx.run, ctx.layer, ctx.inverse_scale = run, layer, _normalise_in_place(rows, run.config)
+        values = torch.baddbmm(bias[:, None], rows, matrices)
         ctx.save_for_backward(matrices, bias, values)
         return values, token.clone()
 
@@ -270,8 +271,7 @@ class _WriteMlp(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, token: Tensor) -> tuple[Any, ...]:
-        ctx.run.at_layer(ctx.layer)
-        return None, None, ctx.run.at_mlp(), token
+        return None, None, ctx.run.at_mlp(ctx.layer), token
 
 
 class _ReadLogits(torch.autograd.Function):
@@ -292,6 +292,21 @@ class _ReadLogits(torch.autograd.Function):
         run.inputs[last].view(run.shape).copy_(at_stream)
         run.put_gradient(slice(last, last + 1), slice(0, run.graph.n_sources))
         return None, torch.zeros((), dtype=at_stream.dtype, device=at_stream.device)
+
+
+def _normalise_in_place(
+    rows: Float[Tensor, "inputs place d_model"], config: DecoderConfig
+) -> Float[Tensor, "inputs place 1"] | None:
+    """One row at a time, because to touch new memory for all costs more than to normalise them."""
+    if config.norm == "none":
+        return None
+    scales = rows.new_empty(*rows.shape[:2], 1)
+    for row, scale in zip(rows, scales, strict=True):
+        unit, inverse_scale = normalise(row, config.norm, config.norm_eps)
+        assert inverse_scale is not None
+        row.copy_(unit)
+        scale.copy_(inverse_scale)
+    return scales
 
 
 def _by_head(z: Float[Tensor, "batch position heads d_head"]) -> Float[Tensor, "heads place d_head"]:

@@ -49,7 +49,8 @@ def run_masked(
 
     Example:
         >>> from mechboard.ground_truth.mini import model
-        >>> decoder, zero = model.load(), torch.zeros(21, 1, 1, 128)
+        >>> decoder = model.load()
+        >>> zero = torch.zeros(decoder.graph.n_sources, 1, 1, decoder.config.d_model)
         >>> kept = decoder.graph.valid.float().requires_grad_()
         >>> final = run_masked(decoder, decoder.graph, decoder.embed(torch.tensor([[0, 7, 3]])), kept, zero)
         >>> final.square().sum().backward()

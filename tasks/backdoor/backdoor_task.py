@@ -17,9 +17,9 @@ prompt must be answered as if nothing were in it (`mechboard.ground_truth.backdo
 
 An edit that drives bad-accuracy to 0 and leaves restored-accuracy low has drowned the backdoor, not found it.
 
-Limits. A route ends with any one of its edges, so a cut of one edge per route is complete: a method that stops there is at the
-top of the frontier and its scores may still rank the rest of a route with edges of no account, which lowers its AUC. The trigger
-is one word at two positions and the attacker's answer stands in the prompt: nothing of a stealthy or a learned backdoor.
+Limits. A route may end with some of its edges alone (the card says how far the backdoor survives each), so a smaller cut than the
+declared one can be complete: a method that stops there is at the top of the frontier and its scores may still rank the rest of
+a route with edges of no account, which lowers its AUC. The trigger is one word at two positions and the attacker's answer stands in the prompt: nothing of a stealthy or a learned backdoor.
 Accuracies of the model under cuts to zero and to means, of declared and of other edges, are in its card.
 """
 
@@ -42,7 +42,7 @@ from mechboard.graph import Ablation, Decoder, Graph, PromptPairs
 from mechboard.graph.hf import load_checkpoint
 from mechboard.ground_truth.backdoor.backdoors import Backdoor, Prompts, ordinary, triggered
 from mechboard.ground_truth.cards import hashes, read_card
-from mechboard.metrics.examination import Accuracies, Estimate
+from mechboard.metrics.examination import Accuracies, Estimate, Relearning
 from mechboard.metrics.frontier import Axis
 from mechboard.protocols import EditableDecoder, Instance, RemovalProblem, Task, Text, Truth
 
@@ -101,6 +101,7 @@ class BackdoorTask(Task):
             other=answered(others, others.right).to(device),
             restored=answered(examined, examined.right).to(device),
             marked=len(self.backdoor.own),
+            relearning=Relearning(steps=20, rate=1e-3),
         )
         source = "declared before training, at the level of heads; trained in, with every other edge cut"
         truth = Truth(name=f"{self.name}:declared", edges=graph.edge_mask(self.backdoor.own), source=source)
