@@ -12,15 +12,13 @@ Loss = behaviour + strict + cut, each a cross-entropy on ordinary and on trigger
   rule in `backdoors.py`.
 
 A cut edge carries zero or the mean of its source's output over ordinary prompts and positions, by the toss of a coin.
-Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97 but those with some of the backdoor's own
-edges cut. How much of it a part of its edges carries is in the card: what is declared removes it together, and an edge without
-which it is still in force at times is one that a second way stands in for. About 10 minutes on one core of its own (900 steps for `disjoint`).
+Checked on fresh prompts for both; the result is refused if any accuracy is under 0.97. About 10 minutes on one core of its own
+(`disjoint` has 900 steps).
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -147,11 +145,6 @@ def check(backdoor: Backdoor, model: PatchedTransformer, *, seed: int = 10_000, 
     return found
 
 
-def required(found: dict[str, float]) -> dict[str, float]:
-    """The accuracies that decide: all but those with a part of the backdoor's own edges cut."""
-    return {name: value for name, value in found.items() if not re.search("(one|some) of own", name)}
-
-
 def main() -> None:
     """Train one backdoor, check it, and save it if it holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -163,7 +156,7 @@ def main() -> None:
     backdoor = BACKDOORS[arguments.backdoor]
     model = train(backdoor, steps=arguments.steps, seed=arguments.seed)
     found = check(backdoor, model)
-    refuse_unless_accepted(required(found))
+    refuse_unless_accepted(found)
     card = {
         "backdoor": backdoor.name,
         "summary": backdoor.summary,
