@@ -27,7 +27,7 @@ Cost: for each run `steps` forwards and backwards of `batch` samples of each set
 Limits: what a lower price leaves out is never found again but by chance, since sqrt is steep at w = 1. Below the size at which
 the behaviour is mostly gone no price holds a set, and small budgets get what is left on the way down. A cut needs one edge of each
 route, so a long route is not ranked above all else. With few samples and edges of much effect (the small GPT) the outcome
-varies with the draw and with `steps`; larger alpha drowns that model.
+varies much with `steps`; an alpha of 1 drowns that model.
 
 Source: Li, Davies, Nadeau 2023, "Circuit breaking: removing model behaviors with targeted ablation"; schedules: their released code.
 """
