@@ -9,13 +9,14 @@ from removal_problems import classifier, language
 
 from mechboard.edits import circuit_problem
 from mechboard.errors import InvalidSolution, PluginError, Unsupported
+from mechboard.graph import Ablation, PromptPairs
 from mechboard.kinds import kind
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
 from mechboard.methods.ground_truth import ground_truth
 from mechboard.metrics.frontier import Axis
 from mechboard.metrics.language import LanguageExamination
-from mechboard.protocols import EdgeCuts, Instance, RemovalProblem, Text, WeightChange
+from mechboard.protocols import EdgeCuts, EditableDecoder, Instance, RemovalProblem, Text, WeightChange
 from mechboard.runs.workers.cell import fingerprint
 
 KIND = kind("removal")
@@ -234,3 +235,16 @@ def test_a_harmful_prompt_is_withheld_and_its_harmless_completion_shown():
 def test_a_sequence_that_scores_nothing_or_what_cannot_be_predicted_is_refused(scored):
     with pytest.raises(Exception, match="at least one of the tokens"):
         Text(torch.tensor([[1, 2, 0]]), torch.tensor([2]), torch.tensor(scored))
+
+
+def test_means_of_shorter_prompts_serve_circuit_methods_too():
+    problem = language("mean-global").problem
+    decoder, short = problem.model.decoder, problem.keep.tokens[:, :-3]
+    lengths = torch.full((len(short),), short.shape[1])
+    ablation = Ablation("mean-global", decoder, PromptPairs(short, short, lengths, lengths[:, None] - 1, {}))
+    model = EditableDecoder(decoder, problem.model.graph, ablation)
+    shorter = RemovalProblem(model=model, bad=problem.bad, keep=problem.keep, budgets=(4,), batch_size=4)
+    kept = torch.ones(model.n_edges, requires_grad=True)
+    loss = shorter.losses(shorter.keep, kept=kept).mean() - 0.2 * shorter.losses(shorter.bad, kept=kept).mean()
+    loss.backward()
+    assert torch.allclose(eap(circuit_problem(shorter), torch.Generator()).scores, kept.grad, atol=1e-5)

@@ -114,7 +114,7 @@ class Ablation:
             span: `self.span(pairs)`, to have the positions of this span only.
 
         Raises:
-            UsageError: a prompt is longer than every discovery prompt, so that no mean exists there.
+            UsageError: a prompt is longer than every discovery prompt, so that no mean per position exists there.
         """
         span = Span.whole() if span is None else span
         embedded = span.embed(self._decoder, pairs.corrupt)
@@ -123,6 +123,9 @@ class Ablation:
         outputs = new_outputs(self._decoder.graph, embedded) if into is None else into
         if self._means is None:
             return outputs.zero_()
+        if self.kind == "mean-global":  # the same at every position, so also beyond the discovery prompts
+            outputs[:] = self._means[:, None, :1]
+            return outputs
         length = embedded.shape[1]
         if length > self._means.shape[1]:
             raise UsageError(
