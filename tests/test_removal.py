@@ -13,7 +13,6 @@ from mechboard.graph import Ablation, PromptPairs
 from mechboard.kinds import kind
 from mechboard.methods.activation_patching import activation_patching
 from mechboard.methods.eap import eap
-from mechboard.methods.ground_truth import ground_truth
 from mechboard.metrics.frontier import Axis
 from mechboard.metrics.language import LanguageExamination
 from mechboard.protocols import EdgeCuts, EditableDecoder, Instance, RemovalProblem, Text, WeightChange
@@ -176,15 +175,6 @@ def test_parameters_are_copies_so_that_training_them_leaves_the_model_alone():
         for tensor in instance.problem.model.parameters().values():
             tensor.add_(1.0)
         assert fingerprint(instance.problem) == before
-
-
-def test_the_ground_truth_is_reached_through_the_adapter_with_its_leave():
-    (adapter,) = KIND.adapters
-    if "removal" in ground_truth.kinds:
-        pytest.skip("it answers removal itself")
-    instance = language(truth=True, budgets=(10,), marked=10)
-    edit = adapter(ground_truth)(KIND.reveal(instance, frozenset({"truth"})), torch.Generator())
-    assert torch.equal(edit.cut[0], instance.truths[0].edges)
 
 
 def spoken(instance, scorer):
