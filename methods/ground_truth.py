@@ -1,18 +1,27 @@
 """Ground truth: 1 for every edge of the known circuit, 0 for the others; the row no method can beat on AUC.
 
-Its faithfulness need not be perfect: it shows how faithful the known circuit itself is.
+Its faithfulness need not be perfect: it shows how faithful the known circuit itself is. On a removal task it cuts the known
+edges of the behaviour and no other, however large the budget; at a budget below their number those that come first in the
+model's order, with no claim that these are the best.
 Cost: nothing. Limits: it is shown the task's first truth; a task without one cannot be answered.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Generator
 
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+from mechboard.protocols import CircuitProblem, EdgeCuts, EdgeScores, NoParameters, RemovalProblem, method
 
 
-@method(name="ground-truth", kinds=("circuit",), deterministic=True, sees=("truth",))
-def ground_truth(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
-    """Score the known circuit's edges 1 and the others 0."""
+@method(name="ground-truth", kinds=("circuit", "removal"), deterministic=True, sees=("truth",))
+def ground_truth(
+    problem: CircuitProblem | RemovalProblem, generator: Generator, parameters: NoParameters
+) -> EdgeScores | EdgeCuts:
+    """Score the known edges 1 and the others 0."""
     assert problem.truth is not None
-    return EdgeScores(problem.truth.float())
+    scores = problem.truth.float()
+    if isinstance(problem, RemovalProblem):
+        known_alone = scores.masked_fill(~problem.truth, torch.nan)
+        return EdgeCuts(cut=EdgeCuts.of_scores(known_alone, problem.budgets).cut, scores=scores)
+    return EdgeScores(scores)

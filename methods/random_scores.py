@@ -1,6 +1,7 @@
 """Random: a score drawn for every edge, the row that every number must be compared with.
 
-Scores are standard normal, so edges rank in uniformly random order, signed or not.
+Scores are standard normal, so edges rank in uniformly random order, signed or not. A removal task gets the first k of one such
+order cut at a budget of k.
 Cost: nothing. Mean AUC is 0.5; the spread around it is the noise floor of a task.
 """
 
@@ -9,10 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
-from mechboard.protocols import CircuitProblem, EdgeScores, NoParameters, method
+from mechboard.protocols import CircuitProblem, EdgeCuts, EdgeScores, NoParameters, RemovalProblem, method
 
 
-@method(name="random", kinds=("circuit",), deterministic=False, reference=True)
-def random_scores(problem: CircuitProblem, generator: Generator, parameters: NoParameters) -> EdgeScores:
+@method(name="random", kinds=("circuit", "removal"), deterministic=False, reference=True)
+def random_scores(
+    problem: CircuitProblem | RemovalProblem, generator: Generator, parameters: NoParameters
+) -> EdgeScores | EdgeCuts:
     """Draw a score for every edge."""
+    if isinstance(problem, RemovalProblem):
+        return EdgeCuts.of_scores(torch.randn(problem.model.n_edges, generator=generator), problem.budgets)
     return EdgeScores(torch.randn(problem.graph.n_edges, generator=generator))

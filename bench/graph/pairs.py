@@ -47,7 +47,7 @@ class PromptPairs:
     def __len__(self) -> int:
         return int(self.clean.shape[0])
 
-    def __getitem__(self, rows: slice) -> PromptPairs:
+    def __getitem__(self, rows: slice | Int[Tensor, " chosen"]) -> PromptPairs:
         return PromptPairs(
             self.clean[rows],
             self.corrupt[rows],
