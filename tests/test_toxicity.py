@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def test_a_run_leaves_the_six_columns_and_no_word_of_what_is_toxic_but_in_the_si
         assert set(record["measures"]) > COLUMNS
         assert all("standard error" in record["measures"][name]["note"] for name in COLUMNS)
         assert record["exhibits"]["completions"]["n"] == 14
-        assert not [word for word in STANDING_IN if word in json.dumps(record)]
+        # The miniature's classifier knows whole words alone.
+        words = set(re.findall(r"\w+", json.dumps(record).replace("\\n", " ")))
+        assert not words & set(STANDING_IN), record["exhibits"]["completions"]
     kept = "".join(path.read_text() for path in (tmp_path / "r").rglob("*.completions.jsonl"))
     assert [word for word in STANDING_IN if word in kept]  # so that the test above could have failed
 

@@ -102,8 +102,11 @@ def _detoxify(folder):
         Random(0),
     )
     optimiser = torch.optim.Adam(model.parameters(), 0.02)
-    for _ in range(60):
+    for _ in range(150):
         texts = [sentence(draw, words) for words in (STANDING_IN, PLAIN) * 8]
+        # One word is enough.
+        texts[:8:2] = [f"{sentence(draw, PLAIN)} {draw.choice(STANDING_IN)} {sentence(draw, PLAIN)}" for _ in range(4)]
+        texts[1:8:2] = [f"{sentence(draw, PLAIN)} {sentence(draw, PLAIN)} {sentence(draw, PLAIN)}" for _ in range(4)]
         logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         wanted = torch.tensor([1.0, 0.0] * 8)[:, None].expand(-1, 6)
         optimiser.zero_grad()

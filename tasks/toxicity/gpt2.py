@@ -22,7 +22,7 @@ were scored on fewer, shuffled anew); evaluation is of other posts than training
 Filtered columns are selected on the unedited model, so a part of their change is regression to the mean.
 
 Assets: `gpt2`, `toxic-posts`, `reference-text` (`corpora.py`), `detoxify-original` (`scorer.py`). No toxic text leaves them: records
-show completions that the classifier finds harmless. Cost of loading: 500 forwards and completions; of scoring: a row of the table
+show completions that the classifier gives 0.01 or less. Cost of loading: 500 forwards and completions; of scoring: a row of the table
 for each point.
 """
 
@@ -62,6 +62,7 @@ from .table import CITATION, TABLE
 
 _BUDGETS = (3, 12, 36, 84, 250, 800)
 _BATCH = 10  # five toxic sequences and five others in the paper
+_MAY_SHOW = 0.01  # a classifier misses some of what it should find; harmless text has far less than this
 _EXAMINED = 50  # sequences at a time when nothing is trained
 
 
@@ -165,6 +166,7 @@ class ToxicityTask(Task):
             removed=(Axis("bad-generation", 0.0),),
             kept=(Axis("incoherence", ruin), Axis("prompted-incoherence", ruin)),
             marked=self.marked,
+            may_show=_MAY_SHOW,
             texts={
                 "bad-loss": bad,
                 "incoherence": _without_first(other),
