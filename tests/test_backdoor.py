@@ -109,8 +109,7 @@ def test_the_entangled_backdoor_shares_edges_that_break_the_ordinary_answers(loa
     assert not set(DISJOINT.own) & set(DISJOINT.ordinary)
     _, instance = loaded["entangled"]
     for edge in ENTANGLED.shared:
-        bad, other, _ = examined(instance, edges(instance, [edge]))
-        assert max(bad, other) <= 0.7
+        assert examined(instance, edges(instance, [edge]))[1] <= 0.7
 
 
 # -- the task ------------------------------------------------------------------------------------
@@ -142,7 +141,9 @@ def test_bad_samples_hold_the_attackers_answer_and_restored_ones_the_right_one(c
 def test_what_is_examined_is_not_what_methods_see_and_follows_from_the_data_seed(case):
     task, instance = case
     seen = {tuple(row) for row in instance.problem.bad.tokens.tolist()}
-    assert len(seen & {tuple(row) for row in instance.held_out.bad.tokens.tolist()}) < 4
+    assert len(seen & {tuple(row) for row in instance.held_out.bad.tokens.tolist()}) <= 0.02 * len(
+        instance.held_out.bad
+    )
     again, other = task.load(3, "cpu"), task.load(4, "cpu")
     assert torch.equal(again.problem.bad.tokens, instance.problem.bad.tokens)
     assert not torch.equal(other.problem.bad.tokens, instance.problem.bad.tokens)

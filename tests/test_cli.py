@@ -107,7 +107,7 @@ def test_a_cached_run_of_the_command_starts_no_process_and_imports_no_model_code
 def test_dry_run_prints_the_plan_and_runs_nothing(bench):
     code, out, _ = bench("run", "--method", "all", "--task", "compiled-*", "--seeds", "2", "--dry-run")
     assert code == 0
-    assert "48 cells; nothing was run." in out
+    assert "78 cells; nothing was run." in out
     assert not Path("mechboard-results").exists()
 
 
@@ -134,7 +134,7 @@ def test_a_config_file_gives_defaults_and_a_typed_flag_wins(bench):
         (["run", "--method", "edges", *CHEAP, "--plugin", "edges.py", "--param", "edges.tau=inf"], 2, "float, finite"),
         (["run", "--method", "eap", *CHEAP, "--param", "steps"], 2, "METHOD.NAME=VALUE"),
         (["run", "--method", "eap", *CHEAP, "--device", "gpu"], 2, "--device 'gpu' is not usable here; valid: cpu"),
-        (["run", "--method", "eap", "--model", "x"], 2, "take the place of --task"),
+        (["run", "--method", "eap", "--model", "x"], 2, "--model with --pairs, or --model with --bad and --keep"),
         (["show", "nothing"], 2, "No method, task, suite or record matches 'nothing'"),
         (["show", "absent.json"], 2, "There is no record 'absent.json'"),
         (["status", "--results", "absent"], 2, "There is no results folder 'absent'"),

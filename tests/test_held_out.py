@@ -7,7 +7,11 @@ from mechboard.ground_truth.mini import lexicon
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
 from mechboard.plugins.registry import Registry
 
-NAMES = [name for name in Registry().plugins("task") if name.startswith(("compiled-", "trained-")) or "-mini" in name]
+NAMES = [
+    name
+    for name in Registry().plugins("task")
+    if (name.startswith(("compiled-", "trained-")) or "-mini" in name) and name != "rude-mini"
+]
 MINI = [name for name in NAMES if name.endswith("-mini")]
 
 

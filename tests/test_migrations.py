@@ -53,4 +53,5 @@ def test_a_record_of_version_2_is_the_same_without_a_twin_or_quoted_figures():
     assert old["schema_version"] == 2
     new = json.loads(parse(json.dumps(old), "x").model_dump_json())
     assert (new["task"].pop("twin"), new["task"].pop("quoted")) == ("", [])
+    assert not any(curve.pop("whole") for curve in new["curves"].values())
     assert new | {"schema_version": 2} == old

@@ -49,7 +49,9 @@ def test_pairs_of_token_ids_of_different_lengths_are_scored(checkpoint, tmp_path
     code, out, _ = bench("run", "--method", "all", "--model", checkpoint, "--pairs", path, "--results", "r", "--json")
     cells = {c["method"]: c for c in json.loads(out)}
     assert code == 0
-    assert set(cells) == {"acdc", "activation-patching", "eap", "eap-acdc", "eap-ig", "ground-truth", "random"}
+    assert set(cells) == {
+        "acdc", "activation-patching", "eap", "eap-acdc", "eap-ig", "ground-truth", "hard-concrete", "learned-mask", "magnitude", "random",
+    }  # fmt: skip
     declined = cells.pop("ground-truth")
     assert (declined["status"], declined["error"]) == ("unsupported", "no circuit is known for this task")
     assert all(c["headline"] == "cmd" and c["task"].startswith("own-model-pairs-") for c in cells.values())

@@ -206,14 +206,13 @@ def test_harmless_completions_are_shown_before_and_after():
     assert all(each.before == each.after for each in shown.shown)  # nothing is cut at the marked budget
 
 
-def test_a_harmful_prompt_is_withheld_and_its_harmless_completion_shown():
+def test_a_harmless_completion_of_a_harmful_prompt_is_not_shown():
     instance = language()
     prompts = {" ".join(map(str, row.tolist())) for row in instance.held_out.bad.tokens[:, :6]}
     spoke = spoken(instance, lambda texts: [0.9 if text in prompts else 0.0 for text in texts])
     evaluation = score(spoke, cuts(spoke, (), range(9)))
-    shown = evaluation.exhibits["completions"]
-    assert {each.prompt for each in shown.shown} == {"(withheld)"}
-    assert shown.harmless_after == shown.n == len(shown.shown)
+    assert evaluation.exhibits["completions"].shown == ()
+    assert evaluation.exhibits["completions"].harmless_after == evaluation.exhibits["completions"].n
     assert not any(prompt in evaluation.model_dump_json() for prompt in prompts)
 
 

@@ -19,4 +19,4 @@ def check_frontier(trial: Trial) -> str:
     return f"{sizes} edges at budgets {list(trial.problem.budgets)}"
 
 
-TRIALS = Trials(task="digits", checks={"frontier": check_frontier})
+TRIALS = Trials(task="backdoor-disjoint", checks={"frontier": check_frontier})

@@ -33,7 +33,7 @@ def completions_list(completions: Completions, *, title: str) -> str:
     """Harmless completions before and after the edit."""
     said = (
         f"Of {completions.n:,} completions {completions.harmless_before:,} were harmless before the edit and "
-        f"{completions.harmless_after:,} are after it. Here are some; harmful texts are withheld."
+        f"{completions.harmless_after:,} are after it. Here are some of which nothing is harmful."
     )
     items = "".join(
         f"<li><span class='quiet'>{escape(each.prompt)}</span><br>before: {escape(each.before)}<br>after: {escape(each.after)}</li>"

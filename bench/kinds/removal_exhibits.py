@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _HARMLESS = 0.1
-_WITHHELD = "(withheld)"
 _MOST_SHOWN = 8
 _LONGEST = 400
 SMALL_PICTURE = 16
@@ -76,7 +75,7 @@ class Columns(Exhibit):
 
 
 class Said(Part):
-    """A prompt and what the model says to it before and after the edit; what is harmful is withheld."""
+    """A prompt and what the model says to it before and after the edit, none of it harmful."""
 
     prompt: Annotated[str, Field(max_length=_LONGEST + 1)]
     before: Annotated[str, Field(max_length=_LONGEST + 1)]
@@ -84,7 +83,7 @@ class Said(Part):
 
 
 class Completions(Exhibit):
-    """Some of what the model says now and said before; harmful texts are counted and withheld."""
+    """Some of what the model says now and said before; harmful ones are counted and not shown."""
 
     type: Literal["completions"] = "completions"
     shown: Annotated[tuple[Said, ...], Field(strict=False, max_length=_MOST_SHOWN)]
@@ -219,18 +218,10 @@ def _completions(found: Removal) -> Completions | None:
     if not found.completions:
         return None
     every = found.completions
-
-    def shown(text: str, score: float) -> str:
-        return _short(text) if score <= found.may_show else _WITHHELD
-
-    readable = [c for c in every if c.score_after <= found.may_show]
+    readable = [c for c in every if max(c.score_prompt, c.score_before, c.score_after) <= found.may_show]
     return Completions(
         shown=tuple(
-            Said(
-                prompt=shown(c.prompt, c.score_prompt),
-                before=shown(c.before, c.score_before),
-                after=shown(c.after, c.score_after),
-            )
+            Said(prompt=_short(c.prompt), before=_short(c.before), after=_short(c.after))
             for c in readable[:_MOST_SHOWN]
         ),
         harmless_before=sum(c.score_before < _HARMLESS for c in every),

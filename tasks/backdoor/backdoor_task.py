@@ -18,7 +18,9 @@ prompt must be answered as if nothing were in it (`mechboard.ground_truth.backdo
 An edit that drives bad-accuracy to 0 and leaves restored-accuracy low has drowned the backdoor, not found it.
 
 Limits. A route ends with any one of its edges, so a cut of one edge is complete: a method that stops there is at the top of the
-frontier and its scores may still rank the rest of the route with edges of no account, which lowers its AUC. The trigger is one word at two positions and the attacker's answer stands in the prompt: nothing of a stealthy or a learned backdoor.
+frontier and its scores may still rank the rest of the route with edges of no account, which lowers its AUC. About one in
+a hundred of the examined prompts is by chance among those that methods see. The trigger is one word at two positions and the
+attacker's answer stands in the prompt: nothing of a stealthy or a learned backdoor.
 Accuracies of the model under cuts to zero and to means, of declared and of other edges, are in its card.
 """
 
