@@ -28,7 +28,8 @@ def test_the_csv_holds_what_the_reference_records_hold():
     measured, compared = {label for label, *_ in rows}, 0
     for record in records:
         cell = record.cell
-        if cell.label not in measured or cell.task.startswith("compiled-") or record.status == "unsupported":
+        other = record.task.kind != "circuit" or cell.task.startswith("compiled-")
+        if other or cell.label not in measured or record.status == "unsupported":
             continue
         row, compared = rows[cell.label, cell.task, cell.data_seed, cell.seed], compared + 1
         assert float(row["cmd"]) == pytest.approx(record.measures["cmd"].value, abs=5e-4)
