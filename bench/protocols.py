@@ -14,16 +14,22 @@ from .contract.scores import Quoted
 from .contract.task import Instance, Suite, Task
 from .edits import EdgeCuts, Editable, EditableDecoder, EditableMlp, Labelled, RemovalProblem, Text, WeightChange
 from .errors import Unsupported
+from .features import Dictionaries, FeatureEdges, FeatureProblem, FeatureScores, FeatureTruth
 from .graph.problem import CircuitProblem, Circuits, EdgeScores, Truth
 
 __all__ = [
     "CircuitProblem",
     "Circuits",
+    "Dictionaries",
     "EdgeCuts",
     "EdgeScores",
     "Editable",
     "EditableDecoder",
     "EditableMlp",
+    "FeatureEdges",
+    "FeatureProblem",
+    "FeatureScores",
+    "FeatureTruth",
     "Instance",
     "Labelled",
     "Method",

@@ -1,0 +1,31 @@
+"""What features are known to carry: of those that clearly carry one variable, which carry one that the behaviour rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureTruth:
+    """Known features, in the order of the nodes without positions (`problem.nodes.summed`).
+
+    Args:
+        name: `task:what`.
+        carries: features that carry a variable which the behaviour uses.
+        universe: features that clearly carry a variable, used or not; the others are neither true nor false.
+        source: how this was found out, and how stable it is.
+    """
+
+    name: str
+    carries: Bool[Tensor, " units"]
+    universe: Bool[Tensor, " units"]
+    source: str
+
+    def __post_init__(self) -> None:
+        if bool((self.carries & ~self.universe).any()):
+            raise UsageError(f"Truth {self.name!r} calls features true that are not in its universe; widen that.")
