@@ -75,6 +75,7 @@ class FeatureProblem:
         """Whether its features are the neurons themselves."""
         return not self.dictionaries.errors
 
+    @cached_property
     def neurons(self) -> FeatureProblem:
         """The same question asked of neurons: the identity dictionary at the same places."""
         return replace(self, dictionaries=self.dictionaries.neurons(), truth=None)
@@ -104,7 +105,7 @@ class FeatureScores:
     """One signed score per node of `problem.nodes`; NaN is "no opinion".
 
     A score estimates the *drop* of the metric when the node is ablated: positive supports the behaviour. `neurons` are scores of
-    `problem.neurons().nodes` by the same method, if it says something of neurons, and stand beside the features' for
+    `problem.neurons.nodes` by the same method, if it says something of neurons, and stand beside the features' for
     comparison. `edges` are for pictures.
     """
 
