@@ -32,7 +32,7 @@ def check_summed(trial: Trial) -> str:
     """Nodes without positions are scored too."""
     problem = replace(trial.problem, by_position=False, truth=None)
     if trial.problem.truth is not None:
-        problem = replace(problem, truth=torch.arange(len(problem.nodes)) == 0)
+        problem = replace(problem, truth=torch.arange(len(problem.nodes.summed)) == 0)
     try:
         trial.solve(problem)
     except (InvalidSolution, RuntimeError, IndexError) as error:
@@ -44,7 +44,7 @@ def check_neurons(trial: Trial) -> str:
     """A problem of neurons, which has no errors, is answered too."""
     problem = trial.problem.neurons
     if trial.problem.truth is not None:
-        problem = replace(problem, truth=torch.arange(len(problem.nodes)) == 0)
+        problem = replace(problem, truth=torch.arange(len(problem.nodes.summed)) == 0)
     try:
         trial.solve(problem)
     except (InvalidSolution, RuntimeError, IndexError) as error:

@@ -31,7 +31,7 @@ class FeatureProblem:
         baseline: what a node that is ablated has: its value on the paired prompt, or zero (features and errors alike).
         by_position: whether a node is a feature at a position; all prompts have one length then. Else effects are summed.
         batch_size: prompts at a time, which bounds memory; no score depends on it.
-        truth: nodes that are known, for a method that declares to see them.
+        truth: features that are known, in the order of `nodes.summed`, for a method that declares to see them.
 
     Raises:
         UsageError: prompts of different lengths, whose positions mean different things, with nodes at positions.
@@ -44,7 +44,7 @@ class FeatureProblem:
     baseline: Baseline = "pair"
     by_position: bool = True
     batch_size: int = 32
-    truth: Bool[Tensor, " nodes"] | None = None
+    truth: Bool[Tensor, " units"] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric, CheckedMetric):
