@@ -21,12 +21,12 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
-from mechboard.features import Nodes, all_places
-from mechboard.graph import Decoder
+from mechboard.features import Nodes, Place, all_places
+from mechboard.graph import Decoder, PromptPairs
 from mechboard.ground_truth.mini import corpus, model
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
 from mechboard.metrics.feature_examination import Contexts, FeatureExamination
-from mechboard.protocols import Dictionaries, FeatureProblem, FeatureTruth, Instance
+from mechboard.protocols import FeatureProblem, FeatureTruth, Instance
 
 from ..mini.mini_behaviour import MiniBehaviour
 
@@ -62,11 +62,53 @@ class MiniFeatures(MiniBehaviour):
         variables = f"Uses: {', '.join(self.uses)}. Does not use: {', '.join(self.unused)}."
         return f"{self.told}\n\n{variables}\n\n{inspect.getdoc(inspect.getmodule(MiniFeatures)) or ''}"
 
+    def asset_hashes(self) -> dict[str, str]:
+        """Hashes of the model and of its dictionaries."""
+        return super().asset_hashes() | _dictionaries().hashes()
+
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""
         discovery, held_out = self.halves(data_seed)
         problem = self.problem(discovery, device)
         examination = FeatureExamination(
-            pairs=held_out.to(device), scope=_scope(problem.model), contexts=Contexts(tokens=_contexts(), words=VOCABULARY)
+            pairs=held_out.to(device),
+            scope=_scope(problem.model),
+            contexts=Contexts(tokens=_contexts(), words=VOCABULARY),
         )
         return Instance(problem=problem, held_out=examination, truths=self.truths(problem.nodes))
+
+    def problem(self, pairs: PromptPairs, device: str) -> FeatureProblem:
+        """The model and its dictionaries with these prompts."""
+        decoder = model.load()
+        return FeatureProblem(
+            model=decoder.to(device=device),
+            dictionaries=_dictionaries().load(decoder.config),
+            pairs=pairs.to(device),
+            metric=self.behaviour("train").metric,
+            by_position=self.by_position,
+            batch_size=_BATCH,
+        )
+
+    def truths(self, nodes: Nodes) -> tuple[FeatureTruth, ...]:
+        """Features that carry a variable which the behaviour uses, among those that clearly carry one."""
+        try:
+            from mechboard.ground_truth.mini import carried
+        except ImportError:
+            return ()
+        found: tuple[FeatureTruth, ...] = carried.truths(self.name, self.version, nodes)
+        return found
+
+
+def _dictionaries() -> Any:
+    from mechboard.ground_truth.mini import dictionaries
+
+    return dictionaries
+
+
+def _scope(decoder: Decoder) -> tuple[Place, ...]:
+    return tuple(place for place in all_places(decoder.config) if place.layer >= _FIRST_LAYER)
+
+
+@lru_cache(maxsize=1)
+def _contexts() -> Int[Tensor, "sequences position"]:
+    return corpus.sequences("held back", 0, _SEQUENCES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from mechboard.ground_truth.mini import lexicon
 from mechboard.ground_truth.mini.grammar import fill
 from mechboard.ground_truth.mini.lexicon import Split, held_out
 
