@@ -55,7 +55,7 @@ class Estimated(NamedTuple):
     """Scores, and the gradients that they are made of: batch by batch, at every place."""
 
     scores: FeatureScores
-    gradients: list[dict[Place, Float[Tensor, "prompts position d_model"]]]
+    gradients: list[dict[Place, Tensor]]
 
 
 def linear_effects(problem: FeatureProblem, gradient: Gradient) -> Estimated:
