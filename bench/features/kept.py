@@ -118,13 +118,20 @@ def _replaced(
     kept: Bool[Tensor, "circuits row units"],
     mean: Mean,
 ) -> Float[Tensor, "circuits prompts position d_model"]:
-    """The vectors with every node that is not kept at its mean."""
-    kept = kept[:, None]  # for all prompts
-    features_kept = kept[..., : dictionary.n_features]
+    """The vectors with every node that is not kept at its mean.
+
+    Where the error is kept that is x with the other features moved to their means, else the means with the kept features in
+    place; either way one product with the decoder.
+    """
     if bool(kept.all()):
         return x
+    kept = kept[:, None]  # for all prompts
+    features_kept = kept[..., : dictionary.n_features]
     features = dictionary.encode(x)
-    out = dictionary.decode(torch.where(features_kept, features, mean.features), x)
     if not dictionary.errors:
-        return out
-    return out + torch.where(kept[..., -1:], x - dictionary.decode(features, x), mean.error)
+        return dictionary.decode(torch.where(features_kept, features, mean.features), x)
+    error_kept = kept[..., -1:]
+    base = torch.where(error_kept, x, dictionary.origin(x) + mean.error)
+    stays = torch.where(features_kept, features, mean.features)
+    written = torch.where(error_kept, stays - features, stays)
+    return base + dictionary.write(written, x)
