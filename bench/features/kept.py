@@ -96,7 +96,11 @@ def circuit_metrics(
         rows: circuits times prompts that are run at a time, which bounds memory.
     """
     at_once, found = max(1, rows // len(pairs)), []
-    embedded = decoder.embed(pairs.clean)
+    first = max(0, min(place.layer for place in dictionaries))
+    # In front of the first layer in scope all circuits are the model.
+    entering = decoder.embed(pairs.clean)
+    if first:
+        entering = record(decoder, entering)[Place("resid", first - 1)]
     for part in torch.split(circuits, at_once):
         kept = nodes.split(part)
 
@@ -105,8 +109,8 @@ def circuit_metrics(
                 return x
             return _replaced(dictionaries[place], x.view(n, -1, *x.shape[1:]), kept[place], means[place]).flatten(0, 1)
 
-        each = torch.arange(len(pairs), device=embedded.device).repeat(len(part))
-        final = walk(decoder, embedded.repeat(len(part), 1, 1), visit)
+        each = torch.arange(len(pairs), device=entering.device).repeat(len(part))
+        final = walk(decoder, entering.repeat(len(part), 1, 1), visit, first)
         repeated = pairs[each]
         found.append(metric(decoder.unembed(repeated.read(final)), repeated).view(len(part), -1).mean(1))
     return torch.cat(found)
