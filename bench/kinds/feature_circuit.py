@@ -147,7 +147,7 @@ class FeatureCircuit(Exhibit):
             told += ["-> " + " ".join(p.token for p in node.promoted[:3])] if node.promoted else []
             yield f"{node.score:>+11.4g}  {node.name:<20} {'  '.join(told)}".rstrip()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every node with its contexts and the tokens that it promotes, as text."""
         return [
             {

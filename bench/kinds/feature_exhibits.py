@@ -184,7 +184,7 @@ class Linearity(Exhibit):
                 told = "no correlation" if fit.correlation is None else f"r {fit.correlation:.3f}"
                 yield f"{basis.name} at {fit.place}: {told}, sum {fit.estimated:+.4g} estimated, {fit.exact:+.4g} exact"
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every place of every basis."""
         return [{"basis": basis.name} | fit.model_dump() for basis in self.bases for fit in basis.places]
 
