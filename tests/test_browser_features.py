@@ -32,8 +32,8 @@ def page(browser, address):
 
 def circuit(page):
     """The first picture, its node of a number, and the card that is shown of it."""
-    first = page.locator(".feature-circuit").first
-    return first, lambda number: first.locator(f".node[data-node='{number}']"), first.locator(".card")
+    first = page.locator(".telling").first
+    return first, lambda number: first.locator(f".node[data-part='{number}']"), first.locator(".card")
 
 
 def test_a_pointer_on_a_feature_brings_up_its_contexts_and_what_it_promotes(page):
@@ -72,6 +72,10 @@ def test_keys_reach_a_feature_and_go_on_to_the_next(page):
     assert node(0).evaluate("e => e === document.activeElement")
     assert "the boy runs" in card.text_content()
     assert node(0).get_attribute("aria-describedby") == card.get_attribute("id")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(400)
+    assert card.get_by_role("link").evaluate("e => e === document.activeElement")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowUp")
     assert node(1).evaluate("e => e === document.activeElement")
     assert "123456789" in card.text_content()
@@ -124,7 +128,7 @@ def test_without_scripts_the_table_says_all_of_it(browser, address):
     first.get_by_text("Nodes, their contexts and promoted tokens").click()
     assert first.locator("table.nodes mark").first.is_visible()
     assert not card.is_visible()
-    assert "point at a node" not in first.text_content()
+    assert "point at a part" not in first.text_content()
     assert "the boy runs" not in first.locator("svg .node text").first.text_content()
     assert "the [boy] runs" in first.locator("svg .node title").first.text_content()
     context.close()

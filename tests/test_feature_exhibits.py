@@ -5,12 +5,15 @@ import xml.etree.ElementTree as ET
 from collections import namedtuple
 
 import pytest
-from made_records import feature_circuit_exhibit, feature_exhibits
+import torch
+from made_records import feature_circuit_exhibit, feature_exhibits, record
 from pydantic import ValidationError
 
+from mechboard.cli import show
 from mechboard.contract.scores import Curve
 from mechboard.drawing.explanation import averaged
-from mechboard.features import Nodes, Place
+from mechboard.errors import InvalidSolution, UsageError
+from mechboard.features import FeatureScores, Nodes, Place
 from mechboard.kinds.feature_circuit import CircuitEdge, CircuitNode, Context, FeatureCircuit, Promoted
 from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, NodeEffect, PlaceFit, SetCurve
 from mechboard.metrics.linearity import Compared
@@ -223,7 +226,7 @@ def test_every_node_is_a_point_and_every_place_a_row():
 
 
 def test_features_are_rectangles_errors_triangles_blue_supports_and_red_opposes():
-    nodes = {node.get("data-node"): node for node in of_class(drawn(CIRCUIT), "node") if node.get("data-node")}
+    nodes = {node.get("data-part"): node for node in of_class(drawn(CIRCUIT), "node") if node.get("data-part")}
     shape = {i: [(e.tag, e.get("class")) for e in node if e.get("fill-opacity")] for i, node in nodes.items()}
     assert shape == {"0": [("rect", "plus")], "1": [("rect", "minus")], "2": [("polygon", "minus")]}
     depth = [float(next(e for e in node if e.get("fill-opacity")).get("fill-opacity")) for node in nodes.values()]
@@ -232,7 +235,7 @@ def test_features_are_rectangles_errors_triangles_blue_supports_and_red_opposes(
 
 def test_columns_are_positions_and_rows_places_from_below():
     tree = drawn(CIRCUIT)
-    boxes = {n.get("data-node"): n.find("text") for n in of_class(tree, "node") if n.get("data-node")}
+    boxes = {n.get("data-part"): n.find("text") for n in of_class(tree, "node") if n.get("data-part")}
     x, y = ({i: float(t.get(axis)) for i, t in boxes.items()} for axis in "xy")
     assert x["0"] < x["1"]
     assert y["0"] > y["1"]
@@ -243,7 +246,7 @@ def test_columns_are_positions_and_rows_places_from_below():
 def test_edges_are_as_wide_as_their_effect_and_coloured_by_sign():
     strong, weak = sorted(of_class(drawn(CIRCUIT), "edge"), key=lambda e: -float(e.get("stroke-width")))
     assert (strong.get("class"), weak.get("class")) == ("edge minus", "edge plus")
-    assert (strong.get("data-source"), strong.get("data-target")) == ("0", "1")
+    assert strong.get("data-joins") == "0 1"
     assert strong.find("title").text == "embed/7@0 to resid_0/123456789@1: -0.6"
 
 
@@ -260,7 +263,7 @@ def test_the_table_holds_contexts_with_the_active_token_marked_and_promoted_toke
 def test_a_circuit_without_positions_or_nodes_is_drawn_too():
     nodes = tuple(n.model_copy(update={"position": None, "feature": i}) for i, n in enumerate(CIRCUIT.nodes[:1] * 25))
     summed = CIRCUIT.model_copy(update={"positions": None, "nodes": nodes, "edges": ()})
-    assert len([n for n in of_class(drawn(summed), "node") if n.get("data-node")]) == 25
+    assert len([n for n in of_class(drawn(summed), "node") if n.get("data-part")]) == 25
     assert float(next(drawn(summed).iter("svg")).get("width")) < 700
     assert said(drawn(CIRCUIT.model_copy(update={"nodes": (), "edges": ()})))
 
@@ -314,3 +317,29 @@ def test_text_and_numbers_of_a_stranger_break_no_picture(exhibit):
 def test_curves_of_a_stranger_have_an_average():
     made = stranger()[0]
     assert averaged({"a": made, "b": made}) is not None
+
+
+# -- bench show ------------------------------------------------------------------------------------
+
+
+def test_show_exports_and_ranks_the_first_exhibit_that_can_be(tmp_path, capsys, monkeypatch):
+    made = record(0.9, exhibits=feature_exhibits())
+    assert next(iter(made.exhibits)) == "explanation"
+    show._show_record(made, tmp_path, None, "dot")
+    assert "digraph features" in capsys.readouterr().out
+    show._show_record(made, tmp_path, None, "svg")
+    assert "faithfulness" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no format 'gif'"):
+        show._show_record(made, tmp_path, None, "gif")
+    monkeypatch.setattr(show, "solution_beside", lambda *_: FeatureScores(torch.arange(3.0)))
+    small = CIRCUIT.model_copy(
+        update={"places": CIRCUIT.places[:1], "positions": None, "words": (), "nodes": (), "edges": ()}
+    )
+    with pytest.raises(InvalidSolution, match="3 scores for 8 nodes"):
+        show._show_record(record(0.9, exhibits=feature_exhibits() | {"feature-circuit": small}), tmp_path, 2, None)
+    monkeypatch.setattr(show, "solution_beside", lambda *_: FeatureScores(torch.arange(8.0)))
+    show._show_record(record(0.9, exhibits=feature_exhibits() | {"feature-circuit": small}), tmp_path, 2, None)
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        ["+7", "embed/7"],
+        ["+6", "embed/6"],
+    ]

@@ -26,7 +26,7 @@ _LONGEST_NUMBER = 6
 def feature_circuit_figure(circuit: FeatureCircuit, *, title: str) -> str:
     """The picture for a page, what its marks mean, and tables of nodes and edges."""
     return (
-        f'<div class="wide feature-circuit">{_svg(circuit, title, "", "")}<div class="card" hidden=""></div>'
+        f'<div class="wide telling">{_svg(circuit, title, "", "")}<div class="card" hidden=""></div>'
         f"{_key(circuit)}{_nodes_table(circuit)}{_edges_table(circuit)}</div>"
     )
 
@@ -82,8 +82,8 @@ def _edge(circuit: FeatureCircuit, edge: CircuitEdge, layout: Layout, widest: fl
     tip = f"{circuit.nodes[edge.source].name} to {circuit.nodes[edge.target].name}: {edge.effect:+.3g}"
     path = f"M{x0:.0f} {y0:.0f}C{x0:.0f} {y0 - bend:.0f} {x1:.0f} {y1 + bend:.0f} {x1:.0f} {y1:.0f}"
     return (
-        f'<path class="edge {_sign(edge.effect)}" d="{path}" stroke-width="{width:.1f}" data-source="{edge.source}" '
-        f'data-target="{edge.target}"><title>{escape(tip)}</title></path>'
+        f'<path class="edge {_sign(edge.effect)}" d="{path}" stroke-width="{width:.1f}" data-joins="{edge.source} '
+        f'{edge.target}"><title>{escape(tip)}</title></path>'
     )
 
 
@@ -100,7 +100,7 @@ def _node(node: CircuitNode, number: int, at: tuple[float, float], strongest: fl
         text, shift = digits if len(digits) <= _LONGEST_NUMBER else f"…{digits[1 - _LONGEST_NUMBER :]}", 4
     return (
         # The ground hides the edges behind a node, whose own colour is a veil.
-        f'<g class="node" data-node="{number}"><title>{escape(_tip(node))}</title><{shape} class="ground"/>'
+        f'<g class="node" data-part="{number}"><title>{escape(_tip(node))}</title><{shape} class="ground"/>'
         f'<{shape} class="{_sign(node.score)}" fill-opacity="{depth:.2f}"/>'
         f'<text x="{x:.0f}" y="{y:.0f}" dy="{shift}" text-anchor="middle">{escape(text)}</text></g>'
     )
@@ -137,7 +137,7 @@ def _key(circuit: FeatureCircuit) -> str:
 
 def _nodes_table(circuit: FeatureCircuit) -> str:
     rows = "".join(
-        f'<tr data-node="{i}"><th scope="row">{_name(node)}</th><td>{node.score:+.4g}</td>'
+        f'<tr data-part="{i}"><th scope="row">{_name(node)}</th><td>{node.score:+.4g}</td>'
         f"<td>{_contexts(node)}</td><td>{_promoted(node)}</td></tr>"
         for i, node in enumerate(circuit.nodes)
     )

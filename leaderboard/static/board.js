@@ -235,13 +235,13 @@ const pick = (plot) => {
 
 document.querySelectorAll("svg.plot.curves").forEach((plot) => { describe(plot); pick(plot); });
 
-// -- nodes of a circuit of features: by mouse, by finger, by arrow keys ------------------------------
+// -- parts of a picture that tell more, from their rows in its table: by mouse, by finger, by arrow keys
 
 const LEAVING = 200, GAP = 8;
 
-// Beside the node if there is room, else below or above it, and always within the window.
-const placeCard = (card, node) => {
-  const at = node.getBoundingClientRect(), own = card.getBoundingClientRect();
+// Beside the part if there is room, else below or above it, and always within the window.
+const placeCard = (card, part) => {
+  const at = part.getBoundingClientRect(), own = card.getBoundingClientRect();
   const within = (value, size, room) => Math.max(GAP, Math.min(value, room - size - GAP));
   let left = at.right + GAP, { top } = at;
   if (left + own.width > innerWidth) left = at.left - GAP - own.width;
@@ -253,25 +253,24 @@ const placeCard = (card, node) => {
   card.style.top = `${within(top, own.height, innerHeight)}px`;
 };
 
-// The nearest node in the direction of an arrow key.
-const towards = (nodes, from, key) => {
+// The nearest part in the direction of an arrow key.
+const towards = (parts, from, key) => {
   const across = { ArrowLeft: -1, ArrowRight: 1 }[key], down = { ArrowUp: -1, ArrowDown: 1 }[key];
-  const middle = (node) => { const b = node.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; };
+  const middle = (part) => { const b = part.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; };
   const [x, y] = middle(from);
-  const ahead = nodes.map((node) => {
-    const [dx, dy] = middle(node).map((value, i) => value - [x, y][i]);
+  const ahead = parts.map((part) => {
+    const [dx, dy] = middle(part).map((value, i) => value - [x, y][i]);
     const [along, aside] = across ? [dx * across, dy] : [dy * down, dx];
-    return { node, along, far: along + 3 * Math.abs(aside) };
+    return { part, along, far: along + 3 * Math.abs(aside) };
   }).filter(({ along }) => along > 4);
-  return ahead.sort((a, b) => a.far - b.far)[0]?.node;
+  return ahead.sort((a, b) => a.far - b.far)[0]?.part;
 };
 
-const bindCircuit = (circuit, index) => {
-  const picture = circuit.querySelector("svg.features"), card = circuit.querySelector(".card");
-  const rows = new Map([...circuit.querySelectorAll("tr[data-node]")].map((row) => [row.dataset.node, row]));
-  const heads = [...circuit.querySelectorAll("table.nodes thead th")].map((head) => head.textContent);
-  const nodes = [...picture.querySelectorAll(".node")];
-  const edges = [...picture.querySelectorAll(".edge")];
+const bindPicture = (figure, index) => {
+  const picture = figure.querySelector("svg"), card = figure.querySelector(".card");
+  const rows = new Map([...figure.querySelectorAll("tr[data-part]")].map((row) => [row.dataset.part, row]));
+  const parts = [...picture.querySelectorAll("[data-part]")], joins = [...picture.querySelectorAll("[data-joins]")];
+  if (!parts.length) return;
   let shown = null, leaving = 0;
   const hide = () => {
     clearTimeout(leaving);
@@ -281,47 +280,52 @@ const bindCircuit = (circuit, index) => {
     picture.classList.remove("picked");
     shown = null;
   };
-  const show = (node) => {
+  const show = (part) => {
     clearTimeout(leaving);
-    if (shown === node) return;
+    if (shown === part) return;
     hide();
-    shown = node;
-    const number = node.dataset.node;
-    card.replaceChildren(...[...rows.get(number).cells].filter((cell) => cell.hasChildNodes()).map((cell) => {
-      const part = document.createElement("div");
-      if (cell.cellIndex) part.append(Object.assign(document.createElement("span"), { className: "quiet", textContent: `${heads[cell.cellIndex]} ` }));
-      part.append(...cell.cloneNode(true).childNodes);
-      return part;
+    shown = part;
+    const row = rows.get(part.dataset.part), heads = row.closest("table").tHead.rows[0].cells;
+    card.replaceChildren(...[...row.cells].filter((cell) => cell.hasChildNodes()).map((cell) => {
+      const line = document.createElement("div");
+      if (cell.cellIndex) line.append(Object.assign(document.createElement("span"), { className: "quiet", textContent: `${heads[cell.cellIndex].textContent} ` }));
+      line.append(...cell.cloneNode(true).childNodes);
+      return line;
     }));
     card.hidden = false;
-    placeCard(card, node);
-    node.classList.add("on");
-    node.setAttribute("aria-describedby", card.id);
+    placeCard(card, part);
+    part.classList.add("on");
+    part.setAttribute("aria-describedby", card.id);
     picture.classList.add("picked");
-    edges.forEach((edge) => edge.classList.toggle("on", [edge.dataset.source, edge.dataset.target].includes(number)));
+    joins.forEach((join) => join.classList.toggle("on", join.dataset.joins.split(" ").includes(part.dataset.part)));
   };
-  const leave = () => { leaving = setTimeout(() => { if (shown !== document.activeElement) hide(); }, LEAVING); };
+  const leave = () => {
+    leaving = setTimeout(() => {
+      if (shown !== document.activeElement && !card.contains(document.activeElement)) hide();
+    }, LEAVING);
+  };
   card.id = `card-${index}`;
   card.addEventListener("pointerenter", () => clearTimeout(leaving));
   card.addEventListener("pointerleave", leave);
-  nodes.forEach((node, place) => {
-    const title = node.querySelector("title");
-    node.setAttribute("role", "button");
-    node.setAttribute("aria-label", title.textContent.split("\n")[0]);
-    node.setAttribute("tabindex", place ? "-1" : "0");
+  card.addEventListener("focusout", leave);
+  parts.forEach((part, place) => {
+    const title = part.querySelector("title");
+    part.setAttribute("role", "button");
+    part.setAttribute("aria-label", title.textContent.split("\n")[0]);
+    part.setAttribute("tabindex", place ? "-1" : "0");
     title.remove();
-    node.addEventListener("pointerenter", () => show(node));
-    node.addEventListener("pointerleave", leave);
-    node.addEventListener("focus", () => {
-      nodes.forEach((other) => other.setAttribute("tabindex", other === node ? "0" : "-1"));
-      show(node);
+    part.addEventListener("pointerenter", () => show(part));
+    part.addEventListener("pointerleave", leave);
+    part.addEventListener("focus", () => {
+      parts.forEach((other) => other.setAttribute("tabindex", other === part ? "0" : "-1"));
+      show(part);
     });
-    node.addEventListener("blur", leave);
-    node.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); shown === node ? hide() : show(node); }
+    part.addEventListener("blur", leave);
+    part.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); shown === part ? hide() : show(part); }
       if (!event.key.startsWith("Arrow")) return;
       event.preventDefault();
-      towards(nodes, node, event.key)?.focus();
+      towards(parts, part, event.key)?.focus();
     });
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
@@ -333,8 +337,8 @@ const bindCircuit = (circuit, index) => {
   }, { passive: true, capture: true });
   picture.setAttribute("role", "group");
   const hint = document.createElement("li");
-  hint.textContent = "point at a node, or tab to one and use the arrow keys, to see what it stands for";
-  circuit.querySelector(".legend").append(hint);
+  hint.textContent = "point at a part, or tab to one and use the arrow keys, to see what it stands for";
+  figure.querySelector(".legend").append(hint);
 };
 
-document.querySelectorAll(".feature-circuit").forEach((circuit, index) => { if (circuit.querySelector(".node[data-node]")) bindCircuit(circuit, index); });
+document.querySelectorAll(".telling").forEach(bindPicture);
