@@ -36,7 +36,7 @@ __all__ = ["edge_effects"]
 def edge_effects(
     problem: FeatureProblem,
     chosen: Int[Tensor, " chosen"],
-    gradients: Sequence[Mapping[Place, Float[Tensor, "prompts position d_model"]]],
+    gradients: Sequence[Mapping[Place, Tensor]],
 ) -> FeatureEdges:
     """Effects of all edges among some nodes, those that are zero left out.
 

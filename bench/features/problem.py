@@ -78,7 +78,9 @@ class FeatureProblem:
     @cached_property
     def neurons(self) -> FeatureProblem:
         """The same question asked of neurons: the identity dictionary at the same places."""
-        return replace(self, dictionaries=self.dictionaries.neurons(), truth=None)
+        return replace(
+            self, dictionaries=self.dictionaries.neurons(device=self.model.device, dtype=self.model.dtype), truth=None
+        )
 
     def batches(self) -> Iterator[PromptPairs]:
         """The discovery pairs in parts that fit in memory."""
