@@ -9,6 +9,7 @@ from mechboard.features.stream import record
 from mechboard.graph.pairs import PromptPairs
 from mechboard.ground_truth.mini import corpus, model, vocabulary
 from mechboard.kinds.feature_circuit import feature_circuit
+from mechboard.metrics import feature_contexts
 from mechboard.metrics.feature_contexts import promoted_tokens, through_unembedding, top_contexts
 from mechboard.metrics.feature_examination import Contexts
 
@@ -25,6 +26,10 @@ def planted(*directions, bias=0.0):
     )
 
 
+def at(place, dictionary):
+    return Dictionaries(DECODER.config, {place: dictionary})
+
+
 def word_of(name):
     return vocabulary.VOCABULARY.index(name)
 
@@ -37,7 +42,7 @@ def detector(token):
 
 def test_a_feature_that_reads_one_word_is_shown_where_that_word_is():
     token = int(TOKENS[3, 20])
-    found = top_contexts(DECODER, {EMBED: planted(detector(token))}, TOKENS, [(EMBED, 0)], most=5)[EMBED, 0]
+    found = top_contexts(DECODER, at(EMBED, planted(detector(token))), TOKENS, [(EMBED, 0)], most=5)[EMBED, 0]
     assert len(found) == 5
     assert {int(TOKENS[each.sequence, each.position]) for each in found} == {token}
 
@@ -46,7 +51,7 @@ def test_a_feature_that_reads_one_word_is_shown_where_that_word_is():
 def test_contexts_are_the_true_maxima_of_each_sequence_strongest_first(place):
     dictionary = planted(*torch.randn(3, 128, generator=torch.Generator().manual_seed(0)))
     features = dictionary.encode(record(DECODER, DECODER.embed(TOKENS))[place])
-    found = top_contexts(DECODER, {place: dictionary}, TOKENS, [(place, 2), (place, 0)], most=4)
+    found = top_contexts(DECODER, at(place, dictionary), TOKENS, [(place, 2), (place, 0)], most=4)
     for unit in (2, 0):
         best = features[..., unit].amax(1)
         shown = [each.activation for each in found[place, unit]]
@@ -58,13 +63,28 @@ def test_contexts_are_the_true_maxima_of_each_sequence_strongest_first(place):
 
 def test_text_that_reads_alike_is_shown_once():
     same = TOKENS[:1].repeat(6, 1)
-    found = top_contexts(DECODER, {EMBED: planted(detector(int(same[0, 9])))}, same, [(EMBED, 0)], most=5)
+    found = top_contexts(DECODER, at(EMBED, planted(detector(int(same[0, 9])))), same, [(EMBED, 0)], most=5)
     assert len(found[EMBED, 0]) == 1
+
+
+def test_a_feature_is_looked_up_once_for_all_methods_and_anew_in_other_text_or_dictionaries(monkeypatch):
+    looked, recorded = [], feature_contexts.record
+    monkeypatch.setattr(feature_contexts, "record", lambda *given: looked.append(1) or recorded(*given))
+    two = at(EMBED, planted(detector(int(TOKENS[3, 20])), detector(int(TOKENS[4, 20]))))
+    first = top_contexts(DECODER, two, TOKENS, [(EMBED, 0)], most=5)
+    once = len(looked)
+    assert top_contexts(DECODER, two, TOKENS, [(EMBED, 0)], most=2)[EMBED, 0] == first[EMBED, 0][:2]
+    assert len(looked) == once > 0
+    top_contexts(DECODER, two, TOKENS, [(EMBED, 0), (EMBED, 1)], most=5)
+    assert len(looked) == 2 * once
+    turned = at(EMBED, planted(detector(int(TOKENS[4, 20])), detector(int(TOKENS[3, 20]))))
+    assert top_contexts(DECODER, turned, TOKENS, [(EMBED, 0)], most=5) != first
+    assert top_contexts(DECODER, two, TOKENS[:9], [(EMBED, 0)], most=5) != first
 
 
 def test_a_feature_that_is_never_active_has_no_context():
     dead = planted(torch.zeros(128), bias=-1.0)
-    assert top_contexts(DECODER, {EMBED: dead}, TOKENS, [(EMBED, 0)], most=5) == {(EMBED, 0): []}
+    assert top_contexts(DECODER, at(EMBED, dead), TOKENS, [(EMBED, 0)], most=5) == {(EMBED, 0): []}
 
 
 def test_a_feature_that_writes_a_words_unembedding_promotes_that_word():
@@ -72,7 +92,7 @@ def test_a_feature_that_writes_a_words_unembedding_promotes_that_word():
     wanted = word_of("are")
     column = unembed[:, wanted] - unembed.mean(1)
     dictionary = planted(torch.zeros(128), column / (1.0 if gain is None else gain))
-    [(token, weight), *others] = promoted_tokens(DECODER, {LAST: dictionary}, [(LAST, 1)], 791, 8)[LAST, 1]
+    [(token, weight), *others] = promoted_tokens(DECODER, at(LAST, dictionary), [(LAST, 1)], 791, 8)[LAST, 1]
     assert token == wanted
     assert len(others) == 7
     assert all(weight > other for _, other in others)

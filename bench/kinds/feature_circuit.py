@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from ..contract.scores import Exhibit, Part
 from ..errors import InvalidSolution
-from .feature_exhibits import Position, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +24,8 @@ MOST_NODES, MOST_EDGES = 60, 200
 _MOST_CONTEXTS, _MOST_PROMOTED = 5, 8
 _BEFORE, _BEHIND = 12, 3
 
+Position = Annotated[int, Field(ge=0, lt=2**31)]
+Unit = Annotated[int, Field(ge=0, lt=2**31)]
 PlaceName = Annotated[str, Field(pattern=r"^(embed|(attn|mlp|resid)_\d{1,3})$")]
 Word = Annotated[str, Field(max_length=60)]
 Link = Annotated[str, Field(max_length=400, pattern=r"^(https://[^\s\"'<>]+)?$")]
