@@ -70,14 +70,14 @@ def test_text_that_reads_alike_is_shown_once():
 def test_a_feature_is_looked_up_once_for_all_methods_and_anew_in_other_text_or_dictionaries(monkeypatch):
     looked, recorded = [], feature_contexts.record
     monkeypatch.setattr(feature_contexts, "record", lambda *given: looked.append(1) or recorded(*given))
-    two = at(EMBED, planted(detector(int(TOKENS[3, 20])), detector(int(TOKENS[4, 20]))))
+    two = at(EMBED, planted(detector(int(TOKENS[0, 1])), detector(int(TOKENS[1, 1]))))
     first = top_contexts(DECODER, two, TOKENS, [(EMBED, 0)], most=5)
     once = len(looked)
     assert top_contexts(DECODER, two, TOKENS, [(EMBED, 0)], most=2)[EMBED, 0] == first[EMBED, 0][:2]
     assert len(looked) == once > 0
     top_contexts(DECODER, two, TOKENS, [(EMBED, 0), (EMBED, 1)], most=5)
     assert len(looked) == 2 * once
-    turned = at(EMBED, planted(detector(int(TOKENS[4, 20])), detector(int(TOKENS[3, 20]))))
+    turned = at(EMBED, planted(detector(int(TOKENS[1, 1])), detector(int(TOKENS[0, 1]))))
     assert top_contexts(DECODER, turned, TOKENS, [(EMBED, 0)], most=5) != first
     assert top_contexts(DECODER, two, TOKENS[:9], [(EMBED, 0)], most=5) != first
 
