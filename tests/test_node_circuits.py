@@ -159,7 +159,7 @@ def test_scores_that_know_the_model_beat_random_ones_and_all_sets_are_measured()
     assert next(iter(found.measures)) == "faithfulness"
     brackets = {"", "[no-attn-mlp-errors]", "[no-errors]", "[neurons]"}
     assert {f"faithfulness{b}" for b in brackets} | {f"completeness{b}" for b in brackets} <= set(found.measures)
-    assert found.measures["linearity"].value > 0.8
+    assert found.measures["linearity"].value > 0.6
 
 
 def test_neurons_of_a_method_that_is_silent_on_them_are_not_made_up():
