@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from ..contract.scores import Exhibit, Part
 from ..errors import InvalidSolution
-from .feature_exhibits import Position, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +24,8 @@ MOST_NODES, MOST_EDGES = 60, 200
 _MOST_CONTEXTS, _MOST_PROMOTED = 5, 8
 _BEFORE, _BEHIND = 12, 3
 
+Position = Annotated[int, Field(ge=0, lt=2**31)]
+Unit = Annotated[int, Field(ge=0, lt=2**31)]
 PlaceName = Annotated[str, Field(pattern=r"^(embed|(attn|mlp|resid)_\d{1,3})$")]
 Word = Annotated[str, Field(max_length=60)]
 Link = Annotated[str, Field(max_length=400, pattern=r"^(https://[^\s\"'<>]+)?$")]
@@ -147,7 +148,7 @@ class FeatureCircuit(Exhibit):
             told += ["-> " + " ".join(p.token for p in node.promoted[:3])] if node.promoted else []
             yield f"{node.score:>+11.4g}  {node.name:<20} {'  '.join(told)}".rstrip()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every node with its contexts and the tokens that it promotes, as text."""
         return [
             {

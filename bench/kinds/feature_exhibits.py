@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..contract.scores import Curve, Exhibit, Part
+from .feature_circuit import Position, Unit, feature_circuit
 
 if TYPE_CHECKING:
+    from ..contract.task import Instance
     from ..features.nodes import Nodes
+    from ..features.problem import FeatureProblem, FeatureScores
+    from ..metrics.features import FeatureEvaluation
     from ..metrics.linearity import Compared
     from ..metrics.node_circuits import NodeCurve
 
 Name = Annotated[str, Field(max_length=120)]
-Position = Annotated[int, Field(ge=0, lt=2**31)]
-Unit = Annotated[int, Field(ge=0, lt=2**31)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
 Of = Literal["faithfulness", "completeness"]
 Points = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=2000)]
 _MOST_CURVES = 64
@@ -184,7 +185,7 @@ class Linearity(Exhibit):
                 told = "no correlation" if fit.correlation is None else f"r {fit.correlation:.3f}"
                 yield f"{basis.name} at {fit.place}: {told}, sum {fit.estimated:+.4g} estimated, {fit.exact:+.4g} exact"
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every place of every basis."""
         return [{"basis": basis.name} | fit.model_dump() for basis in self.bases for fit in basis.places]
 
@@ -216,3 +217,22 @@ def _points(nodes: Nodes, part: Compared) -> Iterator[NodeEffect]:
             estimate=float(f"{estimate:.4g}"),
             exact=float(f"{exact:.4g}"),
         )
+
+
+def exhibits_of(
+    instance: Instance[FeatureProblem], solution: FeatureScores, found: FeatureEvaluation
+) -> dict[str, Exhibit]:
+    """Everything that there is to look at, how much circuits explain first."""
+    problem, held_out = instance.problem, instance.held_out
+    exhibits: dict[str, Exhibit] = {}
+    if found.sets:
+        exhibits["explanation"] = Explanation.of(found.sets, held_out.published)
+    exhibits["circuit"] = feature_circuit(problem, solution, held_out.contexts)
+    compared = {
+        name: ((problem.neurons if name == "neurons" else problem).nodes, parts)
+        for name, parts in found.linear.items()
+        if parts
+    }
+    if compared:
+        exhibits["linearity"] = Linearity.of(compared, f"on {problem.n_prompts:,} discovery prompts")
+    return exhibits
