@@ -6,7 +6,7 @@ model does not know is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
@@ -76,12 +76,14 @@ class Exhibit(Part):
 
     A kind derives its own, with `type` as a literal. How it is drawn is named by `drawing`, a function of exhibit and
     title that returns markup, so that a changed picture makes no score stale; `exports` names functions of exhibit and
-    title that return text in other formats.
+    title that return text in other formats. `merging` names a function that makes one exhibit of those that a method left on
+    the tasks of a family, by the names of the tasks; empty where there is no sense in that.
     """
 
     type: str
     drawing: ClassVar[str]
     exports: ClassVar[Mapping[str, str]] = {}
+    merging: ClassVar[str] = ""
 
     def draw(self, title: str) -> str:
         """Markup for a page; what comes from the record is escaped."""
@@ -105,6 +107,16 @@ class Exhibit(Part):
     def lines(self) -> Iterator[str]:
         """What a terminal shows."""
         yield from ()
+
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """What a table holds of it, for those who track runs: rows with the same keys, of texts, numbers and None."""
+        return ()
+
+    @classmethod
+    def merged(cls, of_tasks: Mapping[str, Exhibit]) -> Exhibit | None:
+        """One exhibit of those on the tasks of a family; None where this type has none, or these have nothing in common."""
+        found: Exhibit | None = Reference(cls.merging).load()(of_tasks) if cls.merging else None
+        return found
 
     def strongest(self, solution: Any, top: int) -> Exhibit:
         """The same exhibit with the `top` strongest parts of a solution.

@@ -2,7 +2,8 @@
 
 from .autoencoder import Autoencoder
 from .dictionary import Dictionary, Identity
-from .effects import Runs, linear_effects
+from .edge_effects import edge_effects
+from .effects import Estimated, Gradient, Runs, linear_effects
 from .exact import exact_effects
 from .gradients import gradients, integrated_gradient
 from .nodes import Node, Nodes
@@ -16,10 +17,12 @@ __all__ = [
     "Autoencoder",
     "Dictionaries",
     "Dictionary",
+    "Estimated",
     "FeatureEdges",
     "FeatureProblem",
     "FeatureScores",
     "FeatureTruth",
+    "Gradient",
     "Identity",
     "Node",
     "Nodes",
@@ -28,6 +31,7 @@ __all__ = [
     "Spliced",
     "Stored",
     "all_places",
+    "edge_effects",
     "exact_effects",
     "gradients",
     "integrated_gradient",

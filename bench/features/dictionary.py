@@ -96,8 +96,10 @@ class Identity(Dictionary):
 
     errors = False
 
-    def __init__(self, d_in: int, *, device: torch.device | str | None = None) -> None:
-        self.decoder = torch.eye(d_in, device=device)
+    def __init__(
+        self, d_in: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        self.decoder = torch.eye(d_in, device=device, dtype=dtype)
 
     def encode(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows features"]:
         """The vector."""

@@ -51,16 +51,25 @@ Gradient = Callable[[Runs, Place, Tensor], Tensor]
 """Gradient of the sum of a batch's metrics at a place, [prompts, position, d_model], given how the vector there changes."""
 
 
-def linear_effects(problem: FeatureProblem, gradient: Gradient) -> FeatureScores:
+class Estimated(NamedTuple):
+    """Scores, and the gradients that they are made of: batch by batch, at every place."""
+
+    scores: FeatureScores
+    gradients: list[dict[Place, Tensor]]
+
+
+def linear_effects(problem: FeatureProblem, gradient: Gradient) -> Estimated:
     """The estimate for every node and, of the same gradients, for every neuron.
 
     Args:
         problem: what is asked.
         gradient: asked once for each batch and place; twice where neurons and features change the vector differently.
     """
-    bases = [problem] if problem.is_of_neurons else [problem, problem.neurons()]
+    bases = [problem] if problem.is_of_neurons else [problem, problem.neurons]
     totals = [[torch.zeros(b.nodes.rows, b.nodes.width(place)) for place in b.nodes.places] for b in bases]
+    gradients: list[dict[Place, Tensor]] = []
     for number, batch in enumerate(runs(problem)):
+        gradients.append({})
         for index, place in enumerate(problem.nodes.places):
             at_vector = None
             for basis, total in zip(bases, totals, strict=True):
@@ -68,6 +77,7 @@ def linear_effects(problem: FeatureProblem, gradient: Gradient) -> FeatureScores
                 changed = change(dictionary, batch.clean[place], batch.patched(place))
                 if at_vector is None or problem.baseline == "zero":
                     at_vector = gradient(batch, place, changed.vector)
+                    gradients[-1].setdefault(place, at_vector)
                 total[index] -= place_effects(
                     dictionary, batch.clean[place], changed, at_vector, total[index].shape[0]
                 ).cpu()
@@ -77,7 +87,7 @@ def linear_effects(problem: FeatureProblem, gradient: Gradient) -> FeatureScores
         basis.nodes.join(dict(zip(basis.nodes.places, total, strict=True))) / problem.n_prompts
         for basis, total in zip(bases, totals, strict=True)
     ]
-    return FeatureScores(scores[0], neurons=scores[1] if len(scores) > 1 else None)
+    return Estimated(FeatureScores(scores[0], neurons=scores[1] if len(scores) > 1 else None), gradients)
 
 
 def place_effects(

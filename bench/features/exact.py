@@ -58,7 +58,7 @@ def _place(
     clean, stream = batch.clean[place], beside(batch.clean, place)
     changed = change(dictionary, clean, batch.patched(place))
     plain = _measure(problem, place, clean, stream, batch.pairs)
-    total = torch.zeros(wanted.shape, device=clean.device)
+    total = torch.zeros(wanted.shape, device=clean.device, dtype=plain.dtype)
     wanted = wanted.to(clean.device)
     for prompt, row, unit, moved in _moves(dictionary, clean, changed, wanted):
         beside_it = None if stream is None else stream[prompt]

@@ -31,7 +31,7 @@ class FeatureProblem:
         baseline: what a node that is ablated has: its value on the paired prompt, or zero (features and errors alike).
         by_position: whether a node is a feature at a position; all prompts have one length then. Else effects are summed.
         batch_size: prompts at a time, which bounds memory; no score depends on it.
-        truth: nodes that are known, for a method that declares to see them.
+        truth: features that are known, in the order of `nodes.summed`, for a method that declares to see them.
 
     Raises:
         UsageError: prompts of different lengths, whose positions mean different things, with nodes at positions.
@@ -44,7 +44,7 @@ class FeatureProblem:
     baseline: Baseline = "pair"
     by_position: bool = True
     batch_size: int = 32
-    truth: Bool[Tensor, " nodes"] | None = None
+    truth: Bool[Tensor, " units"] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric, CheckedMetric):
@@ -75,9 +75,12 @@ class FeatureProblem:
         """Whether its features are the neurons themselves."""
         return not self.dictionaries.errors
 
+    @cached_property
     def neurons(self) -> FeatureProblem:
         """The same question asked of neurons: the identity dictionary at the same places."""
-        return replace(self, dictionaries=self.dictionaries.neurons(), truth=None)
+        return replace(
+            self, dictionaries=self.dictionaries.neurons(device=self.model.device, dtype=self.model.dtype), truth=None
+        )
 
     def batches(self) -> Iterator[PromptPairs]:
         """The discovery pairs in parts that fit in memory."""
@@ -104,7 +107,7 @@ class FeatureScores:
     """One signed score per node of `problem.nodes`; NaN is "no opinion".
 
     A score estimates the *drop* of the metric when the node is ablated: positive supports the behaviour. `neurons` are scores of
-    `problem.neurons().nodes` by the same method, if it says something of neurons, and stand beside the features' for
+    `problem.neurons.nodes` by the same method, if it says something of neurons, and stand beside the features' for
     comparison. `edges` are for pictures.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..errors import UsageError
@@ -86,9 +87,10 @@ class Dictionaries(Mapping[Place, Dictionary]):
         """Places whose dictionary leaves an error; nothing is read."""
         return frozenset(place for place, found in self._held.items() if found.errors)
 
-    def neurons(self) -> Dictionaries:
+    def neurons(self, *, device: torch.device, dtype: torch.dtype) -> Dictionaries:
         """The identity at the same places."""
-        return Dictionaries(self._config, {place: Identity(self._config.d_model) for place in self})
+        identity = Identity(self._config.d_model, device=device, dtype=dtype)
+        return Dictionaries(self._config, dict.fromkeys(self, identity))
 
     def tensors(self) -> Iterator[Tensor]:
         """Weights that are held in memory; what is stored is read anew and cannot be changed."""
