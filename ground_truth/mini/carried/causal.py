@@ -52,7 +52,7 @@ class Ablations:
         scale = dictionary.scale(x)
         found = torch.zeros(len(units), len(self.plain))
         differs = ((features != mean) & self._real[..., None]).any(0).any(0).nonzero().squeeze(1)
-        for part in torch.split(differs, max(1, _ROWS // len(x))):
+        for part in torch.split(differs, max(1, _ROWS // len(x))) if len(differs) else ():
             change = (mean[part] - features[..., part]).permute(2, 0, 1)[..., None]  # [units, rows, position, 1]
             moved = change * dictionary.decoder[units[part]][:, None, None]
             if scale is not None:
