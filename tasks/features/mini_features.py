@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mechboard.features import Nodes, Place, all_places
 from mechboard.graph import Decoder, PromptPairs
+from mechboard.ground_truth.cards import hashes
 from mechboard.ground_truth.mini import corpus, model
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
 from mechboard.metrics.feature_examination import Contexts, FeatureExamination
@@ -64,7 +65,8 @@ class MiniFeatures(MiniBehaviour):
 
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the model and of its dictionaries."""
-        return super().asset_hashes() | _dictionaries().hashes()
+        of_dictionaries = hashes(_dictionaries().folder())
+        return super().asset_hashes() | {f"dictionaries/{name}": found for name, found in of_dictionaries.items()}
 
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""
