@@ -14,12 +14,13 @@ from mechboard.errors import ModelError
 from mechboard.hashing import sha256
 
 CARD = "card.json"
-_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "*/cfg.json", "*/sae_weights.safetensors")
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Hash of each file that makes the model."""
-    return {name: sha256(folder / name) for name in _FILES if (folder / name).is_file()}
+    """Hash of each file that makes the model, or the dictionaries in its folders."""
+    found = sorted(path for pattern in _FILES for path in folder.glob(pattern))
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
 
 
 def read_card(folder: Path) -> dict[str, Any]:

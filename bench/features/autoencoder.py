@@ -107,7 +107,54 @@ Normalise = Literal["none", "layer_norm", "constant_norm_rescale"]
 """What is done to a vector before it is read, and undone behind the decoder; sae_lens' names."""
 
 
-class Autoencoder(Dictionary):
+class Normalised(Dictionary):
+    """A dictionary that may bring what it reads to one length first, and undoes that behind its linear decoder.
+
+    Args:
+        decoder: [n_features, d_in], a row per feature.
+        decoder_bias: [d_in].
+        normalise: what is done to a vector before.
+    """
+
+    def __init__(
+        self,
+        decoder: Float[Tensor, "features d_in"],
+        decoder_bias: Float[Tensor, " d_in"],
+        normalise: Normalise = "none",
+    ) -> None:
+        self.decoder, self.decoder_bias, self.normalise = decoder, decoder_bias, normalise
+
+    def origin(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*#rows d_in"]:
+        """The decoder's bias, as large as what is read if that is normalised."""
+        bias, scale = self.decoder_bias.expand(*(1,) * (x.dim() - 1), -1), self.scale(x)
+        if scale is not None:
+            bias = bias * scale
+        return bias + x.mean(-1, keepdim=True) if self.normalise == "layer_norm" else bias
+
+    def scale(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*#rows 1"] | None:
+        """How large the vectors are that are read, if they are normalised."""
+        if self.normalise == "none":
+            return None
+        if self.normalise == "layer_norm":
+            return x.std(-1, keepdim=True)
+        norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return norm / math.sqrt(x.shape[-1])
+
+    def normalised(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows d_in"]:
+        """What the encoder is given."""
+        scale = self.scale(x)
+        if scale is None:
+            return x
+        if self.normalise == "layer_norm":
+            return (x - x.mean(-1, keepdim=True)) / (scale + _LAYER_NORM_EPS)
+        return x / scale
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All of its weights."""
+        yield from (self.decoder, self.decoder_bias)
+
+
+class Autoencoder(Normalised):
     """A sparse autoencoder.
 
     Args:
@@ -137,40 +184,16 @@ class Autoencoder(Dictionary):
         centred: bool,
         normalise: Normalise = "none",
     ) -> None:
-        self.encoder, self.decoder, self.decoder_bias, self.activation = encoder, decoder, decoder_bias, activation
-        self.normalise = normalise
+        super().__init__(decoder, decoder_bias, normalise)
+        self.encoder, self.activation = encoder, activation
         # (x - b) W + c = x W + (c - b W): one pass less over every vector that is read
         offset = -(decoder_bias @ encoder) if centred else encoder.new_zeros(encoder.shape[1])
         self.offset = offset if encoder_bias is None else offset + encoder_bias
 
     def encode(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows features"]:
         """Features of vectors; differentiable in them."""
-        flat = self._normalised(x).reshape(-1, x.shape[-1])
+        flat = self.normalised(x).reshape(-1, x.shape[-1])
         return self.activation(torch.addmm(self.offset, flat, self.encoder)).view(*x.shape[:-1], -1)
-
-    def origin(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*#rows d_in"]:
-        """The decoder's bias, as large as what is read if that is normalised."""
-        bias, scale = self.decoder_bias.expand(*(1,) * (x.dim() - 1), -1), self.scale(x)
-        if scale is not None:
-            bias = bias * scale
-        return bias + x.mean(-1, keepdim=True) if self.normalise == "layer_norm" else bias
-
-    def scale(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*#rows 1"] | None:
-        """How large the vectors are that are read, if they are normalised."""
-        if self.normalise == "none":
-            return None
-        if self.normalise == "layer_norm":
-            return x.std(-1, keepdim=True)
-        norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return norm / math.sqrt(x.shape[-1])
-
-    def _normalised(self, x: Tensor) -> Tensor:
-        scale = self.scale(x)
-        if scale is None:
-            return x
-        if self.normalise == "layer_norm":
-            return (x - x.mean(-1, keepdim=True)) / (scale + _LAYER_NORM_EPS)
-        return x / scale
 
     def tensors(self) -> Iterator[Tensor]:
         """All of its weights."""

@@ -97,14 +97,10 @@ def place_effects(
     gradient: Float[Tensor, "prompts position d_model"],
     rows: int,
 ) -> Float[Tensor, "rows units"]:
-    """Gradient times change of the features and the error of one place, summed over prompts, and over positions if `rows` is 1.
-
-    Only features that change somewhere are multiplied out: of a sparse dictionary they are few.
-    """
-    active = changed.features.any(0).any(0).nonzero().squeeze(1)
+    """Gradient times change of the features and the error of one place, summed over prompts, and over positions if `rows` is 1."""
     effects = x.new_zeros(x.shape[1], dictionary.n_features + dictionary.errors)
-    at_features = dictionary.pull(gradient, x, active)
-    effects[:, active] = (at_features * changed.features[..., active]).sum(0)
+    at_features = dictionary.pull(gradient, x, changed.active)
+    effects[:, changed.active] = (at_features * changed.features).sum(0)
     if dictionary.errors:
         effects[:, -1] = (gradient * changed.error).sum((0, 2))
     return effects.sum(0, keepdim=True) if rows == 1 else effects

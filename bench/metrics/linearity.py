@@ -80,12 +80,13 @@ def _chosen(problem: FeatureProblem) -> Int[Tensor, " measured"]:
     for batch in runs(problem):
         for place, dictionary in problem.dictionaries.items():
             changed = change(dictionary, batch.clean[place], batch.patched(place))
-            length = torch.linalg.vector_norm(dictionary.decoder, dim=1)
-            moved = [changed.features.abs().sum(0) * length]
+            moved = [torch.zeros(changed.features.shape[1], dictionary.n_features)]
+            length = torch.linalg.vector_norm(dictionary.decoder[changed.active], dim=1)
+            moved[0][:, changed.active] = (changed.features.abs().sum(0) * length).float().cpu()
             if dictionary.errors:
-                moved.append(torch.linalg.vector_norm(changed.error, dim=-1).sum(0)[:, None])
+                moved.append(torch.linalg.vector_norm(changed.error, dim=-1).sum(0)[:, None].float().cpu())
             at_positions = torch.cat(moved, 1)
-            size[place] += (at_positions if nodes.rows > 1 else at_positions.sum(0, keepdim=True)).cpu()
+            size[place] += at_positions if nodes.rows > 1 else at_positions.sum(0, keepdim=True)
     index = nodes.split(torch.arange(len(nodes)))
     parts = []
     for place, sizes in size.items():
