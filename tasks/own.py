@@ -21,6 +21,7 @@ from .own_pairs import VALID, halves
 
 _BUFFER_BYTES = 256 * 2**20
 
+
 @dataclass(frozen=True, kw_only=True)
 class OwnTask(Task):
     """A local checkpoint and a file of pairs."""

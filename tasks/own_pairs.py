@@ -1,5 +1,6 @@
-"""Pairs of one's own: JSON lines of `clean`, `corrupt`, `answer` and `wrong`, all text or all token ids (lists for prompts, numbers for
-answers).
+"""Pairs of one's own: JSON lines of `clean`, `corrupt`, `answer` and `wrong`.
+
+All four are text, or all are token ids: lists for prompts, numbers for answers.
 """
 
 from __future__ import annotations

@@ -66,7 +66,9 @@ def _opened(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise UsageError(f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead.") from error
+        raise UsageError(
+            f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
+        ) from error
 
 
 def _model(folder: Path) -> Path:

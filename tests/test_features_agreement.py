@@ -23,7 +23,11 @@ from mechboard.tasks.tokenizers import load_tokenizer, words_of
 
 STRUCTURES = {"simple": (480, 120, 150, 85, 113), "nounpp": (1920, 480, 1727, 469, 83),
               "within_rc": (9600, 2400, 3097, 1728, 2302)}  # fmt: skip
-FIT = {"simple": (2, 413, 97), "nounpp": (5, 1546, 396), "within_rc": (5, 6914, 1726)}  # tokens, pairs to train, to test
+FIT = {
+    "simple": (2, 413, 97),
+    "nounpp": (5, 1546, 396),
+    "within_rc": (5, 6914, 1726),
+}  # tokens, pairs to train, to test
 NAMES = [f"agreement-{s}-features{end}" for s in ("simple", "across-pp", "within-rc") for end in ("", "-disjoint")]
 
 
@@ -53,7 +57,8 @@ def task_of(name):
 def test_the_published_files_have_the_rows_and_the_overlap_that_is_known_of_them(structure):
     train, test = rows(structure)
     distinct = [len(set(half)) for half in (train, test)]
-    shared = sum(row in set(train) for row in test)
+    known = set(train)
+    shared = sum(row in known for row in test)
     assert (len(train), len(test), *distinct, shared) == STRUCTURES[structure][:5]
 
 
@@ -82,7 +87,11 @@ def test_the_first_data_seed_shuffles_as_the_published_code_does_and_others_othe
 def test_pairs_of_another_length_and_answers_of_two_tokens_are_passed_over(encode):
     train, _ = rows("simple")
     good = train[0]
-    odd = [replace(good, clean="The skateboarder"), replace(good, answers=(" skateboards",)), replace(good, corrupt="The")]
+    odd = [
+        replace(good, clean="The skateboarder"),
+        replace(good, answers=(" skateboards",)),
+        replace(good, corrupt="The"),
+    ]
     assert len(encode(" skateboards")) > 1
     found = sva.drawn([*odd, good, *odd], encode, n_tokens=2, n=1, data_seed=0, what="x")
     assert found == [good]
@@ -140,12 +149,11 @@ def test_contexts_are_the_pairs_in_words_of_the_models_tokenizer(made):
 
 
 def test_the_paper_tier_runs_from_the_command_line_on_made_weights(made, bench):  # noqa: F811
-    arguments = ("run", "--method", "atp-features,random", "--task", "agreement-simple-features", "--results", "r", "--json")
-    code, out, err = bench(*arguments)
+    arguments = ("--task", "agreement-simple-features", "--results", "r", "--json")
+    code, out, err = bench("run", "--method", "atp-features", *arguments)
     assert code == 0, err
-    cells = {cell["method"]: cell for cell in json.loads(out)}
-    assert {cell["status"] for cell in cells.values()} == {"done"}
-    record = json.loads(Path(cells["atp-features"]["record"]).read_text())
+    (cell,) = json.loads(out)
+    record = json.loads(Path(cell["record"]).read_text())
     assert record["task"]["tier"] == "paper"
     found = record["provenance"]["assets"]
     assert {"sva-feature-circuits/simple_train.json", "pythia-70m-deduped-saes/embed/10_32768/ae.pt"} <= set(found)

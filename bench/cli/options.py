@@ -127,6 +127,6 @@ def own_tasks(
     if set(paths) == {"--model", "--bad", "--keep"}:
         return {"removal": Reference("mechboard.tasks.own_removal:own_removal", values)}
     raise UsageError(
-        f"{', '.join(paths)} {'was' if len(paths) == 1 else 'were'} given; valid: --model with --pairs, which may have "
-        "--dictionaries, or --model with --bad and --keep."
+        f"{', '.join(paths)} {'was' if len(paths) == 1 else 'were'} given; valid: --model with --pairs, or --model with "
+        "--bad and --keep; --dictionaries go with --pairs."
     )

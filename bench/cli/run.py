@@ -153,9 +153,7 @@ def command(**given: Any) -> int:
 
 def _own(flags: Flags) -> dict[str, Reference]:
     """Tasks of one's own checkpoint and files by their kind, none where `--task` names tasks."""
-    own = own_tasks(
-        flags.model, pairs=flags.pairs, bad=flags.bad, keep=flags.keep, dictionaries=flags.dictionaries
-    )
+    own = own_tasks(flags.model, pairs=flags.pairs, bad=flags.bad, keep=flags.keep, dictionaries=flags.dictionaries)
     if not own and flags.task is None:
         raise UsageError(
             "Neither --task nor --model with --pairs, or with --bad and --keep, was given; "
@@ -183,7 +181,9 @@ def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
     # Of several tasks of one's own each is for some of the methods.
     answers = {planned.cell.label for planned in plan.cells} if flags.model is not None else set[str]()
     for unplanned in plan.unplanned:
-        if unplanned.status == "skipped" or ("all" not in (flags.task, flags.method) and unplanned.label not in answers):
+        if unplanned.status == "skipped" or (
+            "all" not in (flags.task, flags.method) and unplanned.label not in answers
+        ):
             notices.append(f"{unplanned.status}: {unplanned.label} x {unplanned.task} ({unplanned.reason})")
     for notice in notices:
         click.echo(f"note: {notice}", err=True)

@@ -99,7 +99,9 @@ class AgreementFeatures(Task):
         files = [folder / name for name in prompts(self.structure).files]
         split = halves(*map(read_rows, files), self.split)
         discovery, evaluation = (
-            drawn(rows, encode, n_tokens=self.n_tokens, n=n, data_seed=data_seed, what=" and ".join(f.name for f in files))
+            drawn(
+                rows, encode, n_tokens=self.n_tokens, n=n, data_seed=data_seed, what=" and ".join(f.name for f in files)
+            )
             for rows, n in zip(split, (_DISCOVERY, _EVALUATION), strict=True)
         )
         return discovery, evaluation

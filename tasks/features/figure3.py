@@ -51,7 +51,9 @@ def published(structure: str) -> tuple[tuple[str, Curve], ...]:
     sizes, values = zip(*_FEATURES[structure], strict=True)
     found = [("features", _curve(sizes, values, "faithfulness", f"{_PAPER}: features of this structure"))]
     mean = f"{_PAPER}: all else, the mean of the four structures"
-    found += [(name, _curve(_SIZES, y, "faithfulness", mean)) for name, y in _FAITHFULNESS.items() if name != "features"]
+    found += [
+        (name, _curve(_SIZES, y, "faithfulness", mean)) for name, y in _FAITHFULNESS.items() if name != "features"
+    ]
     found += [(name, _curve(_SIZES, y, "faithfulness of the complement", mean)) for name, y in _COMPLETENESS.items()]
     return tuple(found)
 

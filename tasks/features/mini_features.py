@@ -16,7 +16,6 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
@@ -24,7 +23,7 @@ from torch import Tensor
 from mechboard.features import Nodes, Place, all_places
 from mechboard.graph import Decoder, PromptPairs
 from mechboard.ground_truth.cards import hashes
-from mechboard.ground_truth.mini import corpus, model
+from mechboard.ground_truth.mini import corpus, dictionaries, model
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
 from mechboard.metrics.feature_examination import Contexts, FeatureExamination
 from mechboard.protocols import FeatureProblem, FeatureTruth, Instance
@@ -65,8 +64,8 @@ class MiniFeatures(MiniBehaviour):
 
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the model and of its dictionaries."""
-        of_dictionaries = hashes(_dictionaries().folder())
-        return super().asset_hashes() | {f"dictionaries/{name}": found for name, found in of_dictionaries.items()}
+        found = hashes(dictionaries.folder())
+        return super().asset_hashes() | {f"dictionaries/{name}": value for name, value in found.items()}
 
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""
@@ -84,7 +83,7 @@ class MiniFeatures(MiniBehaviour):
         decoder = model.load()
         return FeatureProblem(
             model=decoder.to(device=device),
-            dictionaries=_dictionaries().load(decoder.config),
+            dictionaries=dictionaries.load(decoder.config),
             pairs=pairs.to(device),
             metric=self.behaviour("train").metric,
             by_position=self.by_position,
@@ -99,12 +98,6 @@ class MiniFeatures(MiniBehaviour):
             return ()
         found: tuple[FeatureTruth, ...] = carried.truths(self.name, self.version, nodes)
         return found
-
-
-def _dictionaries() -> Any:
-    from mechboard.ground_truth.mini import dictionaries
-
-    return dictionaries
 
 
 def _scope(decoder: Decoder) -> tuple[Place, ...]:

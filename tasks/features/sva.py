@@ -75,7 +75,9 @@ def halves(train: Sequence[Example], test: Sequence[Example], split: Split) -> H
     )
 
 
-def drawn(rows: Sequence[Example], encode: Encode, *, n_tokens: int, n: int, data_seed: int, what: str) -> list[Example]:
+def drawn(
+    rows: Sequence[Example], encode: Encode, *, n_tokens: int, n: int, data_seed: int, what: str
+) -> list[Example]:
     """The first so many pairs of a shuffle that have this length and answers of one token.
 
     Raises:
