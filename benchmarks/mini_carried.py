@@ -95,7 +95,9 @@ def stability(found: Evidence, again: list[Evidence], trained: Evidence, use: Us
         "universe": len(universe),
         "undecided": int(undecided.any(0).sum()),
         "bootstrap": [round(float(x), 4) for x in (resampled_true.mean(), resampled_true.quantile(0.05))],
-        "bootstrap universe": [round(float(x), 4) for x in (resampled_universe.mean(), resampled_universe.quantile(0.05))],
+        "bootstrap universe": [
+            round(float(x), 4) for x in (resampled_universe.mean(), resampled_universe.quantile(0.05))
+        ],
         "splits": jaccard(of_trained[0], true),
         "splits universe": jaccard(of_trained[1], universe),
         "thresholds": {
@@ -124,7 +126,9 @@ def table(found: Evidence, places: list[str]) -> str:
     lines = [f"{'':15}" + "".join(f"{place:>8}" for place in places) + f"{'all':>8}"]
     for contrast in VARIABLE_OF:
         carried = rule.carried(found, contrast, Thresholds())
-        counts = Counter(name.split("/")[0] for name, inside in zip(found.features, carried.tolist(), strict=True) if inside)
+        counts = Counter(
+            name.split("/")[0] for name, inside in zip(found.features, carried.tolist(), strict=True) if inside
+        )
         lines.append(f"{contrast:15}" + "".join(f"{counts[p] or '.':>8}" for p in places) + f"{counts.total():>8}")
     return "\n".join(lines)
 
@@ -142,9 +146,13 @@ def content(n_texts: int, n_prompts: int) -> dict[str, Any]:
         print(f"measured in {time.process_time() - begun:.0f} s", flush=True)
         again = list(resampled(measured, n_texts, n_prompts))
     published = worth_keeping(everything)
-    print(f"{len(everything.features)} candidates, {len(published.features)} kept, {time.process_time() - begun:.0f} s\n")
+    print(
+        f"{len(everything.features)} candidates, {len(published.features)} kept, {time.process_time() - begun:.0f} s\n"
+    )
     print(table(published, [str(place) for place in held]), "\n")
-    stable = {name: {f"{s:.0%}": stability(everything, again, trained, use, s) for s in SHARES} for name, use in USES.items()}
+    stable = {
+        name: {f"{s:.0%}": stability(everything, again, trained, use, s) for s in SHARES} for name, use in USES.items()
+    }
     for name, by_share in stable.items():
         print(name, *(f"  {share}: {one}" for share, one in by_share.items()), sep="\n", flush=True)
     about = {
@@ -161,7 +169,9 @@ def content(n_texts: int, n_prompts: int) -> dict[str, Any]:
 
 def written(found: dict[str, Any]) -> str:
     """JSON with a line for each feature."""
-    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in found["features"].items())
+    rows = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in found["features"].items()
+    )
     head = json.dumps({part: found[part] for part in ("about", "stability")}, indent=1)
     return head.removesuffix("\n}") + ',\n "features": {\n' + rows + "\n }\n}\n"
 
