@@ -1,15 +1,12 @@
 """The features tasks of the small model: which prompts, which nodes, and that the model does what is explained."""
 
 import re
-import sys
 from random import Random
 
 import pytest
-import standin_dictionaries
 import torch
 from test_held_out import prompts
 
-import mechboard.ground_truth.mini
 from mechboard.graph import metric_values
 from mechboard.ground_truth.mini import corpus, lexicon, model
 from mechboard.kinds import kind
@@ -19,12 +16,6 @@ from mechboard.plugins.registry import Registry
 SUITE = Registry().load("suite", "features")
 TASKS = SUITE.tasks
 NEW = ("gender-features-mini", "register-features-mini")
-
-
-@pytest.fixture(autouse=True)
-def _standin(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mechboard.ground_truth.mini.dictionaries", standin_dictionaries)
-    monkeypatch.setattr(mechboard.ground_truth.mini, "dictionaries", standin_dictionaries, raising=False)
 
 
 def task_of(name):
@@ -129,12 +120,12 @@ def test_contexts_are_of_text_that_nothing_was_trained_on_with_a_word_for_every_
     assert not training & {tuple(row) for row in contexts.tokens.tolist()}
 
 
-@pytest.mark.parametrize("name", ["agreement-simple-features-mini", "register-features-mini"])
-def test_a_method_is_solved_and_scored_from_end_to_end(name):
-    task = task_of(name)
+def test_a_method_is_solved_and_scored_from_end_to_end():
+    task = task_of("agreement-simple-features-mini")
     instance, of = task.load(0, "cpu"), kind("features")
     of.check_instance(instance)
     solution = of.check(atp_features.function(instance.problem, torch.Generator(), Parameters()), instance.problem)
     found = of.score(task, instance, solution)
     assert found.measures["metric-model"].value > 3
-    assert 0 <= found.measures["faithfulness"].value <= 1
+    assert found.measures["faithfulness"].value > 0.5
+    assert any(name.startswith("dictionaries/") for name in task.asset_hashes())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -19,12 +20,14 @@ class FeatureTruth:
         carries: features that carry a variable which the behaviour uses.
         universe: features that clearly carry a variable, used or not; the others are neither true nor false.
         source: how this was found out, and how stable it is.
+        labels: what features carry, in words, by number; also of some outside the universe.
     """
 
     name: str
     carries: Bool[Tensor, " units"]
     universe: Bool[Tensor, " units"]
     source: str
+    labels: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if bool((self.carries & ~self.universe).any()):

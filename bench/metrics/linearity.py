@@ -25,7 +25,7 @@ from ..features.places import Place
 from ..features.problem import FeatureProblem
 from .correlation import correlation
 
-_FURTHEST = 12
+_FURTHEST = 8
 
 
 class Compared(NamedTuple):

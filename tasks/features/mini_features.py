@@ -64,7 +64,8 @@ class MiniFeatures(MiniBehaviour):
 
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the model and of its dictionaries."""
-        return super().asset_hashes() | hashes(dictionaries.folder())
+        found = hashes(dictionaries.folder())
+        return super().asset_hashes() | {f"dictionaries/{name}": value for name, value in found.items()}
 
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""

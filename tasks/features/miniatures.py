@@ -65,7 +65,7 @@ indirect_object = MiniFeatures(
     name="ioi-features-mini",
     summary="Features for the indirect object on a small GPT",
     behaviour=ioi.behaviour,
-    uses=("name",),
+    uses=("name", "which of two names is said again"),
     unused=("gender", "number", "register", "year"),
     citation=ioi.task.citation,
 )
