@@ -41,6 +41,7 @@ class FeaturesKind(Kind["FeatureProblem", "FeatureScores"]):
     sees = frozenset({"truth"})
     exhibits = (Explanation, FeatureCircuit, Linearity)
     trials = "mechboard.conformance.features:TRIALS"
+    task_trials = "mechboard.conformance.features_tasks:TRIALS"
 
     def check_instance(self, instance: Instance[FeatureProblem]) -> None:
         """See that truths are of the problem's features, and that the scope holds some of them.
