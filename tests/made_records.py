@@ -18,7 +18,7 @@ from mechboard.kinds.circuit_exhibits import (
     ScoreGroup,
 )
 from mechboard.kinds.feature_circuit import CircuitEdge, CircuitNode, Context, FeatureCircuit, PlaceSize, Promoted
-from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, NodeEffect, PlaceFit, SetCurve
+from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, PlaceEffects, SetCurve
 from mechboard.leaderboard.declared import Declared
 from mechboard.records import Cell, CostRecord, ErrorRecord, MethodInfo, Provenance, Record, TaskInfo
 
@@ -201,8 +201,8 @@ EVIL_TOKEN = "<script>alert(1)</script>\"'&"
 def feature_circuit_exhibit():
     """Three nodes at two places and positions, and two edges; a token that means ill."""
     contexts = (
-        Context(tokens=("the", "boy", "runs"), at=1, activation=4.2),
-        Context(tokens=("a", EVIL_TOKEN), at=1, activation=1.0),
+        Context(before="the ", token="boy", behind=" runs", activation=4.2),
+        Context(before="a ", token=EVIL_TOKEN, behind="", activation=1.0),
     )
     promoted = (Promoted(token="is", weight=1.5), Promoted(token="was", weight=0.25))
     nodes = (
@@ -232,17 +232,14 @@ def feature_exhibits():
         curve("completeness", "features", (0.9, 0.5, 0.0)),
         curve("completeness", "neurons", (1.0, 0.8, 0.1)),
     )
-    fits = (
-        PlaceFit(place="embed", n=2, correlation=0.9, slope=0.8, estimated=1.0, exact=0.9),
-        PlaceFit(place="resid_0", n=1, correlation=None, slope=None, estimated=-0.2, exact=0.1),
-    )
-    points = (
-        NodeEffect(place="embed", position=0, feature=7, estimate=0.8, exact=0.7),
-        NodeEffect(place="embed", position=1, feature=3, estimate=0.2, exact=0.2),
-        NodeEffect(place="resid_0", position=1, feature=None, estimate=-0.2, exact=0.1),
-    )
+    places = (
+        PlaceEffects(place="embed", correlation=0.9, slope=0.8, estimated=1.0, exact=0.9, nodes=("embed/7@0", "embed/3@1"),
+                     estimates=(0.8, 0.2), effects=(0.7, 0.2)),
+        PlaceEffects(place="resid_0", correlation=None, slope=None, estimated=-0.2, exact=0.1, nodes=("resid_0/error@1",),
+                     estimates=(-0.2,), effects=(0.1,)),
+    )  # fmt: skip
     return {
         "explanation": Explanation(curves=curves, source="a paper, figure 3"),
         "feature-circuit": feature_circuit_exhibit(),
-        "linearity": Linearity(measured="here", bases=(Basis(name="features", places=fits, points=points),)),
+        "linearity": Linearity(measured="here", bases=(Basis(name="features", places=places),)),
     }

@@ -136,8 +136,22 @@ def test_the_circuit_holds_the_strongest_nodes_and_the_strongest_edges_among_the
     assert [(e.source, e.target, round(e.effect, 3)) for e in found.edges] == [(0, 1, -0.7), (2, 1, 0.1)]
     assert found.words == tuple(vocabulary.VOCABULARY[t] for t in asked.pairs.clean[0].tolist())
     assert not found.nodes[0].contexts
-    assert found.nodes[2].contexts[0].tokens[found.nodes[2].contexts[0].at] in vocabulary.VOCABULARY
+    assert found.nodes[2].contexts[0].token in vocabulary.VOCABULARY
     assert len(found.nodes[2].promoted) == 8
+
+
+def test_a_context_is_text_around_its_token_and_words_with_their_own_white_space_are_joined_as_they_are():
+    asked = problem(by_position=False)
+    solution = FeatureScores(torch.nn.functional.one_hot(torch.tensor(2), 12).float())
+    [where] = top_contexts(DECODER, asked.dictionaries, TOKENS, [(EMBED, 2)], most=1)[EMBED, 2]
+    tokens = TOKENS[where.sequence].tolist()
+    before, behind = tokens[max(where.position - 12, 0) : where.position], tokens[where.position + 1 :][:3]
+    spaced = tuple(f" {word}" for word in vocabulary.VOCABULARY)
+    for words, between in ((vocabulary.VOCABULARY, " "), (spaced, "")):
+        shown = feature_circuit(asked, solution, Contexts(tokens=TOKENS, words=words)).nodes[0].contexts[0]
+        assert shown.token == words[tokens[where.position]]
+        assert shown.before == "".join(words[t] + between for t in before)
+        assert shown.behind == "".join(between + words[t] for t in behind)
 
 
 def test_top_takes_only_as_many_and_a_longer_list_is_made_of_the_solution():

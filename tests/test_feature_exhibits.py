@@ -15,7 +15,7 @@ from mechboard.drawing.explanation import averaged
 from mechboard.errors import InvalidSolution, UsageError
 from mechboard.features import FeatureScores, Nodes, Place
 from mechboard.kinds.feature_circuit import CircuitEdge, CircuitNode, Context, FeatureCircuit, Promoted
-from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, NodeEffect, PlaceFit, SetCurve
+from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, PlaceEffects, SetCurve
 from mechboard.metrics.linearity import Compared
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -49,6 +49,12 @@ def explanation(*curves, **more):
     return Explanation(curves=curves, **more)
 
 
+def at_place(**changed):
+    given = {"place": EVIL, "correlation": None, "slope": None, "estimated": HUGE, "exact": -HUGE, "nodes": (EVIL,),
+             "estimates": (HUGE,), "effects": (-HUGE,)}  # fmt: skip
+    return PlaceEffects(**given | changed)
+
+
 # -- what no record may hold -----------------------------------------------------------------------
 
 
@@ -62,10 +68,12 @@ def explanation(*curves, **more):
         lambda: curve((1.0,), (0.0,), of="beauty"),
         lambda: explanation(),
         lambda: explanation(curve((1.0,), (0.0,)), curve((2.0,), (0.0,))),
-        lambda: PlaceFit(place="embed", n=1, correlation=1.5, slope=None, estimated=0.0, exact=0.0),
+        lambda: at_place(correlation=1.5),
+        lambda: at_place(estimates=(1.0, 2.0)),
+        lambda: at_place(nodes=(), estimates=(), effects=()),
         lambda: Linearity(measured="", bases=()),
-        lambda: Context(tokens=("a",), at=1, activation=1.0),
-        lambda: Context(tokens=(), at=0, activation=1.0),
+        lambda: Context(before="", token="a" * 61, behind="", activation=1.0),
+        lambda: Context(before="", token="a", behind="", activation=float("inf")),
         lambda: CircuitNode(place="logits", position=None, feature=1, score=1.0),
         lambda: CircuitNode(place="embed", position=None, feature=1, score=1.0, link="javascript:alert(1)"),
         lambda: CircuitNode(place="embed", position=None, feature=1, score=1.0, link='https://a"onload=x'),
@@ -204,13 +212,14 @@ def test_places_have_correlation_slope_and_sums_as_computed_by_hand():
     made = Linearity.of({"features": (nodes, parts), "neurons": (nodes, [])}, "here")
     [basis] = made.bases
     first, second = basis.places
-    assert (first.n, first.correlation, first.slope) == (3, pytest.approx(1.0), pytest.approx(0.5))
+    assert (len(first.nodes), first.correlation, first.slope) == (3, pytest.approx(1.0), pytest.approx(0.5))
     assert (first.estimated, first.exact) == (6.0, 3.0)
     assert (second.correlation, second.slope) == (None, None)
-    assert [(p.place, p.position, p.feature) for p in basis.points] == [
-        ("embed", 0, 0), ("embed", 0, 1), ("embed", 1, 1), ("resid_0", 0, None),
-    ]  # fmt: skip
-    assert made.table()[0] == {"basis": "features", "place": "embed", "n": 3, "correlation": 1.0, "slope": 0.5, "estimated": 6.0, "exact": 3.0}  # fmt: skip
+    assert (first.nodes, first.estimates, first.effects) == (("embed/0@0", "embed/1@0", "embed/1@1"), *parts[0][2:])
+    assert second.nodes == ("resid_0/error@0",)
+    assert made.table()[0] == {
+        "basis": "features", "place": "embed", "correlation": 1.0, "slope": 0.5, "estimated": 6.0, "exact": 3.0, "nodes": 3,
+    }  # fmt: skip
     assert "features at embed: r 1.000, sum +6 estimated, +3 exact" in list(made.lines())
 
 
@@ -293,12 +302,10 @@ def test_a_terminal_a_table_and_other_programs_read_the_same_nodes():
 def stranger():
     """Names, words and numbers of somebody who means ill."""
     huge = curve((0.0, 1.0, HUGE), (-HUGE, HUGE, 0.0), name=EVIL)
-    effect = NodeEffect(place=EVIL, position=0, feature=0, estimate=HUGE, exact=-HUGE)
-    fit = PlaceFit(place=EVIL, n=1, correlation=None, slope=None, estimated=HUGE, exact=-HUGE)
     node = CIRCUIT.nodes[0].model_copy(update={"score": -HUGE, "label": EVIL, "promoted": (Promoted(token=EVIL, weight=HUGE),)})  # fmt: skip
     return [
         explanation(huge, curve((5.0,), (HUGE,), name="x", origin="published"), source=EVIL, averaged=(EVIL,)),
-        Linearity(measured=EVIL, bases=(Basis(name=EVIL, places=(fit,), points=(effect,)), Basis(name="", places=(fit,), points=()))),
+        Linearity(measured=EVIL, bases=(Basis(name=EVIL, places=(at_place(),)), Basis(name="", places=(at_place(effects=(0.0,)),)))),
         CIRCUIT.model_copy(update={"words": (EVIL,), "nodes": (node, *CIRCUIT.nodes[1:])}),
     ]  # fmt: skip
 

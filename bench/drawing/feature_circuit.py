@@ -162,8 +162,8 @@ def _contexts(node: CircuitNode) -> str:
 
 
 def _context(context: Context) -> str:
-    words = (f"<mark>{escape(t)}</mark>" if i == context.at else escape(t) for i, t in enumerate(context.tokens))
-    return f'{" ".join(words)} <small class="quiet">{context.activation:.3g}</small>'
+    marked = f"{escape(context.before)}<mark>{escape(context.token)}</mark>{escape(context.behind)}"
+    return f'{marked} <small class="quiet">{context.activation:.3g}</small>'
 
 
 def _promoted(node: CircuitNode) -> str:

@@ -5,7 +5,7 @@ Source: Marks et al. 2024, appendix C.
 
 from __future__ import annotations
 
-from ..kinds.feature_exhibits import Basis, Linearity, NodeEffect
+from ..kinds.feature_exhibits import Basis, Linearity, PlaceEffects
 from .axes import Axis, Frame
 from .panels import Numbers, Panel, alone, figure
 
@@ -26,17 +26,24 @@ def linearity_svg(linearity: Linearity, *, title: str) -> str:
 
 def _panel(basis: Basis, measured: str, title: str) -> Panel:
     frame = Frame(
-        x=Axis.around([point.estimate for point in basis.points], "estimate"),
-        y=Axis.around([point.exact for point in basis.points], "exact effect"),
+        x=Axis.around([value for place in basis.places for value in place.estimates], "estimate"),
+        y=Axis.around([value for place in basis.places for value in place.effects], "exact effect"),
         width=420,
     )
     dots = [
-        frame.dot(p.estimate, p.exact, f"{_part(p)[0]} faint", about=_said(p), size=2.5 if p.feature is None else 3.5)
-        for p in basis.points
+        frame.dot(
+            estimate,
+            exact,
+            f"{_part(place)[0]} faint",
+            about=f"{node}: estimate {estimate:.3g}, exact {exact:.3g}",
+            size=2.5 if "/error" in node else 3.5,
+        )
+        for place in basis.places
+        for node, estimate, exact in zip(place.nodes, place.estimates, place.effects, strict=True)
     ]
-    parts = dict.fromkeys(_part(point) for point in basis.points)
+    parts = dict.fromkeys(map(_part, basis.places))
     return Panel(
-        title=f"{basis.name.capitalize()}: {sum(fit.n for fit in basis.places):,} nodes",
+        title=f"{basis.name.capitalize()}: {sum(len(place.nodes) for place in basis.places):,} nodes",
         described=f"{title}, {basis.name}, exact effects {measured}: {'; '.join(_fits(basis))}",
         frame=frame,
         drawn=frame.across(0.0, 1.0, "chance") + "".join(dots),
@@ -44,14 +51,8 @@ def _panel(basis: Basis, measured: str, title: str) -> Panel:
     )
 
 
-def _part(point: NodeEffect) -> tuple[str, str]:
-    return _PARTS.get(point.place.partition("_")[0], _OTHER)
-
-
-def _said(point: NodeEffect) -> str:
-    where = "" if point.position is None else f"@{point.position}"
-    unit = "error" if point.feature is None else point.feature
-    return f"{point.place}/{unit}{where}: estimate {point.estimate:.3g}, exact {point.exact:.3g}"
+def _part(place: PlaceEffects) -> tuple[str, str]:
+    return _PARTS.get(place.place.partition("_")[0], _OTHER)
 
 
 def _fits(basis: Basis) -> list[str]:
@@ -62,7 +63,7 @@ def _numbers(linearity: Linearity) -> Numbers:
     rows = [
         (
             f"{basis.name}, {fit.place}",
-            f"{fit.n:,}",
+            f"{len(fit.nodes):,}",
             "none" if fit.correlation is None else f"{fit.correlation:.3f}",
             "none" if fit.slope is None else f"{fit.slope:.3g}",
             f"{fit.estimated:.4g}",

@@ -28,26 +28,22 @@ Position = Annotated[int, Field(ge=0, lt=2**31)]
 Unit = Annotated[int, Field(ge=0, lt=2**31)]
 PlaceName = Annotated[str, Field(pattern=r"^(embed|(attn|mlp|resid)_\d{1,3})$")]
 Word = Annotated[str, Field(max_length=60)]
+Passage = Annotated[str, Field(max_length=1000)]
 Link = Annotated[str, Field(max_length=400, pattern=r"^(https://[^\s\"'<>]+)?$")]
 
 
 class Context(Part):
-    """A piece of text with how active a feature is at one of its tokens, the `at`-th."""
+    """A piece of text around a token, with how active a feature is at the token."""
 
-    tokens: Annotated[tuple[Word, ...], Field(strict=False, min_length=1, max_length=64)]
-    at: Annotated[int, Field(ge=0, lt=64)]
+    before: Passage
+    token: Word
+    behind: Passage
     activation: float
-
-    @model_validator(mode="after")
-    def _the_token_is_there(self) -> Self:
-        if self.at >= len(self.tokens):
-            raise ValueError(f"a context of {len(self.tokens)} tokens is active at token {self.at}")
-        return self
 
     @property
     def text(self) -> str:
         """The text with the token in brackets."""
-        return " ".join(f"[{token}]" if i == self.at else token for i, token in enumerate(self.tokens))
+        return f"{self.before}[{self.token}]{self.behind}"
 
 
 class Promoted(Part):
@@ -252,13 +248,18 @@ def _edges(edges: FeatureEdges | None, chosen: list[int]) -> tuple[CircuitEdge, 
 
 
 def _context(contexts: Contexts, active: Active) -> Context:
-    start, end = max(active.position - _BEFORE, 0), active.position + _BEHIND + 1
-    tokens = contexts.tokens[active.sequence, start:end].tolist()
-    return Context(
-        tokens=tuple(_word(contexts, token) for token in tokens),
-        at=active.position - start,
-        activation=_rounded(active.activation),
+    tokens = contexts.tokens[active.sequence].tolist()
+    # Words that hold their own white space are joined as they are.
+    between = "" if any(word.startswith(" ") for word in contexts.words) else " "
+    before, behind = (
+        "".join(shown)
+        for shown in (
+            [_word(contexts, t) + between for t in tokens[max(active.position - _BEFORE, 0) : active.position]],
+            [between + _word(contexts, t) for t in tokens[active.position + 1 : active.position + 1 + _BEHIND]],
+        )
     )
+    token = _word(contexts, tokens[active.position])
+    return Context(before=before, token=token, behind=behind, activation=_rounded(active.activation))
 
 
 def _word(contexts: Contexts, token: int) -> str:
