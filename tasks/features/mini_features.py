@@ -93,7 +93,7 @@ class MiniFeatures(MiniBehaviour):
     def truths(self, nodes: Nodes) -> tuple[FeatureTruth, ...]:
         """Features that carry a variable which the behaviour uses, among those that clearly carry one."""
         try:
-            from mechboard.ground_truth.mini import carried
+            from mechboard.ground_truth.mini import carried  # type: ignore[attr-defined,unused-ignore]
         except ImportError:
             return ()
         found: tuple[FeatureTruth, ...] = carried.truths(self.name, self.version, nodes)

@@ -1,7 +1,8 @@
 """The circuit tasks of the small GPT asked of features: the same prompts, other nodes.
 
 What a behaviour uses is what the sentence that it completes rests on; what it does not use stands in the same sentence, or in others of
-the language.
+the language. Prompts of agreement are one template each, so nodes are at positions. Docstrings are one too, but of 37 tokens: at positions
+they would have 246,753 nodes, too many to ablate one by one, so theirs are summed.
 """
 
 from __future__ import annotations
@@ -73,7 +74,6 @@ next_argument = MiniFeatures(
     name="docstring-features-mini",
     summary="Features for the next argument of a docstring on a small GPT",
     behaviour=docstring.behaviour,
-    by_position=True,
     uses=("argument",),
     unused=("number", "gender", "register", "year"),
     citation=docstring.task.citation,
