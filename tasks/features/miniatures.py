@@ -22,6 +22,7 @@ agreement_simple = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=("gender", "register", "year"),
+    twin="agreement-simple-features",
     citation=MARKS,
 )
 agreement_across_pp = MiniFeatures(
@@ -32,6 +33,7 @@ agreement_across_pp = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=(_OTHER, "gender", "register", "year"),
+    twin="agreement-across-pp-features",
     citation=MARKS,
 )
 agreement_within_rc = MiniFeatures(
@@ -42,6 +44,7 @@ agreement_within_rc = MiniFeatures(
     by_position=True,
     uses=(_OTHER,),
     unused=(_SUBJECT, "gender", "register", "year"),
+    twin="agreement-within-rc-features",
     citation=MARKS,
 )
 agreement_across_rc = MiniFeatures(
@@ -52,6 +55,7 @@ agreement_across_rc = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=(_OTHER, "gender", "register", "year"),
+    twin="agreement-across-rc-features",
     citation=MARKS,
 )
 greater_than_years = MiniFeatures(
