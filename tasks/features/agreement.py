@@ -10,8 +10,8 @@ prompts for scoring. Circuits are taken apart in layers 2 to 5: the embedding an
     agreement-within-rc-features   The SUBJ that the DIST        5, the verb agrees with DIST
     agreement-across-rc-features   The SUBJ that the DIST VERB   6
 
-Those are of the published split, whose prompts for scoring are mostly among those for discovery; of each there is a `-disjoint` one, in which the
-two have no noun in common (`sva.py`). Uses: number of the noun that governs the verb. Does not use: number of the other noun.
+Those are of the published split, in which prompts for scoring are also in the file for discovery (nearly all of simple and within_rc, a sixth
+of nounpp); of each there is a `-disjoint` one, in which the two have no noun in common (`sva.py`). Uses: number of the noun that governs the verb. Does not use: number of the other noun.
 
 Assets: `pythia-70m-deduped`, `pythia-70m-deduped-saes`, `sva-feature-circuits` (`assets.py`). Dictionaries are read one at a time. Contexts to
 illustrate features with are the pairs for discovery alone; the web has more (Neuronpedia, whose numbers are those of sae_lens' copies).
