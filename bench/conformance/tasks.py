@@ -86,7 +86,7 @@ def check_declaration(trial: TaskTrial) -> str:
 
 def check_loading(trial: TaskTrial) -> str:
     """Two instances are made in no more than a minute each, of the processor where others keep it busy."""
-    first, second = (_seconds(lambda part=part: getattr(trial, part)) for part in ("instance", "other"))
+    first, second = (_seconds(trial, part) for part in ("instance", "other"))
     if max(first, second) > _SLOW_SECONDS:
         raise CheckFailed(
             f"load takes {max(first, second):.0f} s; valid: {_SLOW_SECONDS:.0f} s; measure what is slow once and store it."
@@ -94,10 +94,10 @@ def check_loading(trial: TaskTrial) -> str:
     return f"{first:.2f} s and {second:.2f} s"
 
 
-def _seconds(make: Callable[[], Any]) -> float:
-    """Seconds that passed, or those of the processor if they are fewer."""
+def _seconds(trial: TaskTrial, part: str) -> float:
+    """Seconds in which an instance is made, or those of the processor if they are fewer."""
     begun = time.perf_counter(), time.process_time()
-    assert make() is not None
+    assert getattr(trial, part) is not None
     return min(time.perf_counter() - begun[0], time.process_time() - begun[1])
 
 

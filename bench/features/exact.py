@@ -42,12 +42,14 @@ def exact_effects(problem: FeatureProblem, only: Int[Tensor, " chosen"] | None =
     wanted[slice(None) if only is None else only.cpu()] = True
     parts = nodes.split(wanted)
     totals = {place: torch.zeros(nodes.rows, nodes.width(place)) for place in nodes.places}
-    batches = -(-problem.n_prompts // problem.batch_size)
-    for number, batch in enumerate(runs(problem)):
-        for index, place in enumerate(nodes.places):
-            if parts[place].any():
-                totals[place] += _place(problem, batch, place, problem.dictionaries[place], parts[place])
-            progress(number * len(nodes.places) + index + 1, batches * len(nodes.places), "places")
+    batches = runs(problem)
+    for index, place in enumerate(nodes.places):
+        if not parts[place].any():
+            continue
+        dictionary = problem.dictionaries[place]
+        for batch in batches:
+            totals[place] += _place(problem, batch, place, dictionary, parts[place])
+            progress(index * len(batches) + batch.number + 1, len(nodes.places) * len(batches), "places and batches")
     effects = nodes.join(totals) / problem.n_prompts
     return effects.masked_fill(~wanted, torch.nan)
 

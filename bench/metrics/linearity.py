@@ -77,8 +77,9 @@ def _measured(problem: FeatureProblem) -> tuple[Int[Tensor, " measured"], Float[
 def _chosen(problem: FeatureProblem) -> Int[Tensor, " measured"]:
     nodes = problem.nodes
     size = {place: torch.zeros(nodes.rows, nodes.width(place)) for place in nodes.places}
-    for batch in runs(problem):
-        for place, dictionary in problem.dictionaries.items():
+    batches = runs(problem)
+    for place, dictionary in problem.dictionaries.items():
+        for batch in batches:
             changed = change(dictionary, batch.clean[place], batch.patched(place))
             moved = [torch.zeros(changed.features.shape[1], dictionary.n_features)]
             length = torch.linalg.vector_norm(dictionary.decoder[changed.active], dim=1)
