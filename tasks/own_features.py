@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.features import Dictionaries, Identity, all_places
@@ -31,7 +33,7 @@ from mechboard.metrics.feature_examination import Contexts, FeatureExamination
 from mechboard.protocols import FeatureProblem, Instance, Task
 
 from .own_files import content_hashes, task_name
-from .own_pairs import VALID, halves
+from .own_pairs import VALID, different, halves
 from .tokenizers import words_of
 
 _BUFFER_BYTES = 256 * 2**20
@@ -74,14 +76,14 @@ class OwnFeatures(Task):
         decoder = load_checkpoint(self.model_folder)
         discovery, held_out = halves(self.pairs_file, self.model_folder, decoder, data_seed)
         found = _dictionaries(decoder, self.dictionaries)
-        n_tokens = discovery.clean.shape[1]
-        per_prompt = max(found.sizes.values()) * n_tokens * 4
+        lengths = torch.cat([discovery.lengths, held_out.lengths])
+        per_prompt = max(found.sizes.values()) * int(lengths.max()) * 4
         problem = FeatureProblem(
             model=decoder.to(device=device),
             dictionaries=found,
             pairs=discovery.to(device),
             metric=logit_difference,
-            by_position=len(torch.cat([discovery.lengths, held_out.lengths]).unique()) == 1,
+            by_position=int(lengths.min()) == int(lengths.max()),
             batch_size=max(1, min(64, _BUFFER_BYTES // per_prompt)),
         )
         contexts = Contexts(tokens=_of_one_length(discovery), words=_words(self.model_folder, decoder.config.d_vocab))
@@ -129,11 +131,11 @@ def _dictionaries(decoder: Decoder, folder: Path | None) -> Dictionaries:
     return Dictionaries(decoder.config, {place: Identity(d_model) for place in all_places(decoder.config)})
 
 
-def _of_one_length(pairs: PromptPairs) -> torch.Tensor:
+def _of_one_length(pairs: PromptPairs) -> Int[Tensor, "sequences position"]:
     """Prompts of the commonest length, clean and corrupt ones, each once: no padding is a context."""
     ((length, _),) = Counter(pairs.lengths.tolist()).most_common(1)
     chosen = pairs.lengths == length
-    return torch.cat([pairs.clean[chosen, :length], pairs.corrupt[chosen, :length]]).unique(dim=0)
+    return different(pairs.clean[chosen, :length], pairs.corrupt[chosen, :length])
 
 
 def _words(folder: Path, n: int) -> tuple[str, ...]:

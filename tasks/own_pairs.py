@@ -12,6 +12,8 @@ from random import Random
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from mechboard.errors import UsageError
 from mechboard.graph import Decoder, PromptPairs
@@ -41,6 +43,11 @@ def halves(path: Path, model: Path, decoder: Decoder, data_seed: int) -> tuple[P
     every = list(_read_pairs(path, model, decoder))
     Random(f"own/{data_seed}").shuffle(every)
     return _as_prompts(every[0::2]), _as_prompts(every[1::2])
+
+
+def different(*sides: Int[Tensor, "prompts position"]) -> Int[Tensor, "different position"]:
+    """Prompts of one length, each once."""
+    return torch.tensor(sorted({tuple(row) for side in sides for row in side.tolist()}))
 
 
 def _as_prompts(chosen: list[_Pair]) -> PromptPairs:

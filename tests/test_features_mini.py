@@ -56,10 +56,10 @@ def test_no_prompt_that_a_method_is_shown_is_one_that_it_is_scored_on(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_positions_are_told_apart_where_all_prompts_are_one_template_and_nowhere_else(name):
+def test_positions_are_told_apart_where_all_prompts_are_one_short_template_and_nowhere_else(name):
     task = task_of(name)
     lengths = torch.cat([pairs.lengths for seed in range(3) for pairs in task.halves(seed)])
-    assert task.by_position == (len(lengths.unique()) == 1)
+    assert task.by_position == (len(lengths.unique()) == 1 and int(lengths.max()) < 20)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -10,8 +10,8 @@ prompts for scoring. Circuits are taken apart in layers 2 to 5: the embedding an
     agreement-within-rc-features   The SUBJ that the DIST        5, the verb agrees with DIST
     agreement-across-rc-features   The SUBJ that the DIST VERB   6
 
-Those are of the published split, whose prompts for scoring are mostly among those for discovery; of each there is a `-disjoint` one, in which the
-two have no noun in common (`sva.py`). Uses: number of the noun that governs the verb. Does not use: number of the other noun.
+Those are of the published split, in which prompts for scoring are also in the file for discovery (nearly all of simple and within_rc, a sixth
+of nounpp); of each there is a `-disjoint` one, in which the two have no noun in common (`sva.py`). Uses: number of the noun that governs the verb. Does not use: number of the other noun.
 
 Assets: `pythia-70m-deduped`, `pythia-70m-deduped-saes`, `sva-feature-circuits` (`assets.py`). Dictionaries are read one at a time. Contexts to
 illustrate features with are the pairs for discovery alone; the web has more (Neuronpedia, whose numbers are those of sae_lens' copies).
@@ -21,17 +21,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from mechboard.assets import content_hashes, require
 from mechboard.features import all_places
 from mechboard.features.files import from_folder
-from mechboard.graph import PromptPairs
 from mechboard.metrics.answers import logit_difference
 from mechboard.metrics.feature_examination import Contexts, FeatureExamination
 from mechboard.protocols import FeatureProblem, Instance, Task
 
 from ..behaviours.examples import Example, as_pairs
+from ..own_pairs import different
 from ..tokenizers import Encode, load_tokenizer, words_of
 from . import figure3
 from .assets import PYTHIA, SAES, load_pythia, neuronpedia, prompts
@@ -88,7 +86,9 @@ class AgreementFeatures(Task):
         examination = FeatureExamination(
             pairs=evaluation,
             scope=tuple(place for place in all_places(decoder.config) if place.layer >= _FIRST_LAYER),
-            contexts=Contexts(tokens=_sides(discovery), words=words_of(folder, d_vocab), link=neuronpedia),
+            contexts=Contexts(
+                tokens=different(discovery.clean, discovery.corrupt), words=words_of(folder, d_vocab), link=neuronpedia
+            ),
             published=figure3.published(self.structure) if self.split == "published" else (),
         )
         return Instance(problem=problem, held_out=examination)
@@ -97,7 +97,8 @@ class AgreementFeatures(Task):
         """Pairs for discovery and for scoring, in words."""
         folder = require(prompts(self.structure))
         files = [folder / name for name in prompts(self.structure).files]
-        split = halves(*map(read_rows, files), self.split)
+        train, test = map(read_rows, files)
+        split = halves(train, test, self.split)
         discovery, evaluation = (
             drawn(
                 rows, encode, n_tokens=self.n_tokens, n=n, data_seed=data_seed, what=" and ".join(f.name for f in files)
@@ -105,10 +106,6 @@ class AgreementFeatures(Task):
             for rows, n in zip(split, (_DISCOVERY, _EVALUATION), strict=True)
         )
         return discovery, evaluation
-
-
-def _sides(pairs: PromptPairs) -> torch.Tensor:
-    return torch.cat([pairs.clean, pairs.corrupt]).unique(dim=0).cpu()
 
 
 simple = AgreementFeatures(

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from mechboard.features import Nodes, Place, all_places
 from mechboard.graph import Decoder, PromptPairs
-from mechboard.ground_truth.cards import hashes
-from mechboard.ground_truth.mini import corpus, dictionaries, model
+from mechboard.ground_truth.cards import read_card
+from mechboard.ground_truth.mini import carried, corpus, dictionaries, model
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
+from mechboard.hashing import sha256
 from mechboard.metrics.feature_examination import Contexts, FeatureExamination
 from mechboard.protocols import FeatureProblem, FeatureTruth, Instance
 
@@ -64,8 +65,13 @@ class MiniFeatures(MiniBehaviour):
 
     def asset_hashes(self) -> dict[str, str]:
         """Hashes of the model and of its dictionaries."""
-        found = hashes(dictionaries.folder())
+        found = read_card(dictionaries.folder())["files"]  # which it has compared with the files
         return super().asset_hashes() | {f"dictionaries/{name}": value for name, value in found.items()}
+
+    def truth_hashes(self) -> dict[str, str]:
+        """Hash of what was measured of the features."""
+        path = carried.path(self.version)
+        return {path.name: sha256(path)} if path.is_file() else {}
 
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""
@@ -92,12 +98,9 @@ class MiniFeatures(MiniBehaviour):
 
     def truths(self, nodes: Nodes) -> tuple[FeatureTruth, ...]:
         """Features that carry a variable which the behaviour uses, among those that clearly carry one."""
-        try:
-            from mechboard.ground_truth.mini import carried
-        except ImportError:
+        if not carried.path(self.version).is_file():
             return ()
-        found: tuple[FeatureTruth, ...] = carried.truths(self.name, self.version, nodes)
-        return found
+        return carried.truths(self.name, self.version, nodes)
 
 
 def _scope(decoder: Decoder) -> tuple[Place, ...]:

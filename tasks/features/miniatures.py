@@ -1,7 +1,8 @@
 """The circuit tasks of the small GPT asked of features: the same prompts, other nodes.
 
 What a behaviour uses is what the sentence that it completes rests on; what it does not use stands in the same sentence, or in others of
-the language.
+the language. Prompts of agreement are one template each, so nodes are at positions. Docstrings are one too, but of 37 tokens: at positions
+they would have 246,753 nodes, too many to ablate one by one, so theirs are summed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ agreement_simple = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=("gender", "register", "year"),
+    twin="agreement-simple-features",
     citation=MARKS,
 )
 agreement_across_pp = MiniFeatures(
@@ -31,6 +33,7 @@ agreement_across_pp = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=(_OTHER, "gender", "register", "year"),
+    twin="agreement-across-pp-features",
     citation=MARKS,
 )
 agreement_within_rc = MiniFeatures(
@@ -41,6 +44,7 @@ agreement_within_rc = MiniFeatures(
     by_position=True,
     uses=(_OTHER,),
     unused=(_SUBJECT, "gender", "register", "year"),
+    twin="agreement-within-rc-features",
     citation=MARKS,
 )
 agreement_across_rc = MiniFeatures(
@@ -51,6 +55,7 @@ agreement_across_rc = MiniFeatures(
     by_position=True,
     uses=(_SUBJECT,),
     unused=(_OTHER, "gender", "register", "year"),
+    twin="agreement-across-rc-features",
     citation=MARKS,
 )
 greater_than_years = MiniFeatures(
@@ -73,7 +78,6 @@ next_argument = MiniFeatures(
     name="docstring-features-mini",
     summary="Features for the next argument of a docstring on a small GPT",
     behaviour=docstring.behaviour,
-    by_position=True,
     uses=("argument",),
     unused=("number", "gender", "register", "year"),
     citation=docstring.task.citation,
