@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mechboard.cli import show
 from mechboard.contract.scores import Curve
-from mechboard.drawing.explanation import averaged
+from mechboard.drawing.explanation import averaged, value_at
 from mechboard.errors import InvalidSolution, UsageError
 from mechboard.features import FeatureScores, Nodes, Place
 from mechboard.kinds.feature_circuit import CircuitEdge, CircuitNode, Context, FeatureCircuit, Promoted
@@ -152,6 +152,11 @@ def test_an_average_is_over_the_sizes_and_the_curves_that_all_tasks_have():
     assert found.values[near] == pytest.approx(((n - 1) / 10 + other) / 2)
 
 
+def test_a_curve_stays_at_its_ends_and_may_have_two_values_of_one_size():
+    steps = curve((2.0, 4.0, 4.0, 8.0), (0.0, 1.0, 2.0, 3.0))
+    assert [value_at(steps, n) for n in (1.0, 3.0, 4.0, 6.0, 99.0)] == [0.0, 0.5, 1.0, 2.5, 3.0]
+
+
 def test_tasks_that_share_no_size_or_no_curve_have_no_average():
     low, high = explanation(curve((1.0, 2.0), (0.0, 1.0))), explanation(curve((5.0, 9.0), (0.0, 1.0)))
     assert averaged({"a": low, "b": high}) is None
@@ -191,6 +196,8 @@ def test_two_panels_show_what_circuits_keep_and_what_they_leave_with_published_c
     assert rows[1][:4] == ["faithfulness, features", "0.000", "0.500", "0.505"]
     assert rows[2][0] == "faithfulness, features, published"
     assert rows[2][1] == ""
+    assert [row[0].partition(",")[0] for row in rows[1:]] == ["faithfulness"] * 4 + ["completeness"] * 2
+    assert "chance, features" in [line.findtext("title") for line in first.iter("polyline")]
 
 
 def test_a_set_has_the_same_colour_in_both_panels():

@@ -107,7 +107,7 @@ def _node(node: CircuitNode, number: int, at: tuple[float, float], strongest: fl
 
 
 def _tip(node: CircuitNode) -> str:
-    told = [f"{node.name}, score {node.score:+.3g}", node.label, *(context.text for context in node.contexts[:3])]
+    told = [f"{node.name}, score {node.score:+.3g}", node.label, *(context.text for context in node.contexts[:1])]
     promoted = " ".join(p.token for p in node.promoted[:5])
     return "\n".join(filter(None, [*told, f"promotes {promoted}" if promoted else ""]))
 

@@ -26,6 +26,7 @@ svg.mechboard-plot{background:#fff;font:12px system-ui,sans-serif}.mechboard-plo
 
 _HEAD, _LINE = 22, 18
 _LONGEST = 44
+_LONGEST_KEY = 60
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def alone(panels: Sequence[Panel], *, title: str) -> str:
         for kind, text in panel.key:
             parts.append(
                 f'<svg x="{panel.frame.left}" y="{y + 3}" width="28" height="12">{_swatch(kind)}</svg>'
-                f'<text x="{panel.frame.left + 36}" y="{y + 13}">{escape(text)}</text>'
+                f'<text x="{panel.frame.left + 36}" y="{y + 13}">{escape(cut(text, _LONGEST_KEY))}</text>'
             )
             y += _LINE
     y += _LINE // 2
