@@ -1,6 +1,6 @@
 """Measure what the features of the small model's dictionaries carry, and how stable the truths are that follow.
 
-    OMP_NUM_THREADS=1 python benchmarks/mini_carried.py [--version 1] [--texts 2048] [--prompts 64]
+    OMP_NUM_THREADS=1 python benchmarks/mini_carried.py [--version 1] [--texts 4096] [--prompts 32]
 
 Writes `ground_truth/mini/carried/features.v<N>.json` and prints how many features carry what at which place. The published
 truth is of words that were held out of training. Under `stability`, for every task and share:
@@ -95,7 +95,9 @@ def stability(found: Evidence, again: list[Evidence], trained: Evidence, use: Us
         "universe": len(universe),
         "undecided": int(undecided.any(0).sum()),
         "bootstrap": [round(float(x), 4) for x in (resampled_true.mean(), resampled_true.quantile(0.05))],
-        "bootstrap universe": [round(float(x), 4) for x in (resampled_universe.mean(), resampled_universe.quantile(0.05))],
+        "bootstrap universe": [
+            round(float(x), 4) for x in (resampled_universe.mean(), resampled_universe.quantile(0.05))
+        ],
         "splits": jaccard(of_trained[0], true),
         "splits universe": jaccard(of_trained[1], universe),
         "thresholds": {
@@ -112,11 +114,13 @@ def _codes(verdict: Verdict) -> Tensor:
 
 
 def worth_keeping(found: Evidence) -> Evidence:
-    """Features that separate something and touch nothing else, as they stand in the file."""
+    """Features that separate something and touch nothing else."""
     headline = Thresholds()
     kept = torch.stack([found.separates(c, headline) & found.selective(v, headline) for c, v in VARIABLE_OF.items()])
     every = stored.packed(found)
-    return stored.unpacked({name: every[name] for name, keep in zip(found.features, kept.any(0), strict=True) if keep})
+    return stored.unpacked(
+        {name: every[name] for name, keep in zip(found.features, kept.any(0).tolist(), strict=True) if keep}
+    )
 
 
 def table(found: Evidence, places: list[str]) -> str:
@@ -124,7 +128,9 @@ def table(found: Evidence, places: list[str]) -> str:
     lines = [f"{'':15}" + "".join(f"{place:>8}" for place in places) + f"{'all':>8}"]
     for contrast in VARIABLE_OF:
         carried = rule.carried(found, contrast, Thresholds())
-        counts = Counter(name.split("/")[0] for name, inside in zip(found.features, carried.tolist(), strict=True) if inside)
+        counts = Counter(
+            name.split("/")[0] for name, inside in zip(found.features, carried.tolist(), strict=True) if inside
+        )
         lines.append(f"{contrast:15}" + "".join(f"{counts[p] or '.':>8}" for p in places) + f"{counts.total():>8}")
     return "\n".join(lines)
 
@@ -138,13 +144,17 @@ def content(n_texts: int, n_prompts: int) -> dict[str, Any]:
     with torch.no_grad():
         measured = measure(decoder, in_memory, "test", n_texts=n_texts, n_prompts=n_prompts)
         trained = evidence(measure(decoder, in_memory, "train", n_texts=n_texts, n_prompts=n_prompts, seed=1))
-        everything = evidence(measured)
+        everything = stored.unpacked(stored.packed(evidence(measured)))  # as it stands in the file
         print(f"measured in {time.process_time() - begun:.0f} s", flush=True)
         again = list(resampled(measured, n_texts, n_prompts))
     published = worth_keeping(everything)
-    print(f"{len(everything.features)} candidates, {len(published.features)} kept, {time.process_time() - begun:.0f} s\n")
+    print(
+        f"{len(everything.features)} candidates, {len(published.features)} kept, {time.process_time() - begun:.0f} s\n"
+    )
     print(table(published, [str(place) for place in held]), "\n")
-    stable = {name: {f"{s:.0%}": stability(everything, again, trained, use, s) for s in SHARES} for name, use in USES.items()}
+    stable = {
+        name: {f"{s:.0%}": stability(everything, again, trained, use, s) for s in SHARES} for name, use in USES.items()
+    }
     for name, by_share in stable.items():
         print(name, *(f"  {share}: {one}" for share, one in by_share.items()), sep="\n", flush=True)
     about = {
@@ -161,7 +171,9 @@ def content(n_texts: int, n_prompts: int) -> dict[str, Any]:
 
 def written(found: dict[str, Any]) -> str:
     """JSON with a line for each feature."""
-    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in found["features"].items())
+    rows = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in found["features"].items()
+    )
     head = json.dumps({part: found[part] for part in ("about", "stability")}, indent=1)
     return head.removesuffix("\n}") + ',\n "features": {\n' + rows + "\n }\n}\n"
 
@@ -169,8 +181,8 @@ def written(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", type=int, default=1)
-    parser.add_argument("--texts", type=int, default=2048)
-    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--texts", type=int, default=4096)
+    parser.add_argument("--prompts", type=int, default=32)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = content(arguments.texts, arguments.prompts)

@@ -93,7 +93,9 @@ def gender(draw: Random, split: Split) -> Passage:
 
 def _marked_word(remarks: tuple[str, ...], words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Remarks with a slot in place of an adjective, and that adjective."""
-    return tuple((remark.replace(word, "{register}", 1), word) for word in words for remark in remarks if word in remark)
+    return tuple(
+        (remark.replace(word, "{register}", 1), word) for word in words for remark in remarks if word in remark
+    )
 
 
 REMARKS = (
