@@ -10,7 +10,7 @@ more often: the run shows it and how long the cell will take.
 
 from .contract.method import Method, NoParameters, method
 from .contract.progress import progress
-from .contract.scores import Quoted
+from .contract.scores import Curve, Quoted
 from .contract.task import Instance, Suite, Task
 from .edits import EdgeCuts, Editable, EditableDecoder, EditableMlp, Labelled, RemovalProblem, Text, WeightChange
 from .errors import Unsupported
@@ -20,6 +20,7 @@ from .graph.problem import CircuitProblem, Circuits, EdgeScores, Truth
 __all__ = [
     "CircuitProblem",
     "Circuits",
+    "Curve",
     "Dictionaries",
     "EdgeCuts",
     "EdgeScores",

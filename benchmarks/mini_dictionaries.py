@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from mechboard.features.dictionary import Dictionary
-from mechboard.features.files import from_folder
+from mechboard.features.files import FILES, from_folder
 from mechboard.features.places import Place, all_places
 from mechboard.features.stream import walk
 from mechboard.graph import Decoder, metric_values
@@ -178,7 +178,7 @@ def main() -> None:
         "summary": "A sparse autoencoder for the embedding, every attention and MLP output and every residual stream of the small GPT",
         "licence": "MIT, as the project's; trained on generated text alone",
         "model": dictionaries.model_hash(),
-        "files": hashes(folder),
+        "files": hashes(folder, [f"{place}/{name}" for place in chosen for name in FILES]),
         "training": {"features": train.N_FEATURES, "k": train.K, "steps": train.STEPS, "batch": train.BATCH,
                      "tokens": train.SEQUENCES * ids.shape[1], "seed": train.SEED, "sae_lens": version},
         "measured_on": f"{ids.numel():,} tokens",

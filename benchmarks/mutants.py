@@ -44,6 +44,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "benchmarks" / "mutants.equivalent.toml"
 _OF_CELLS = ("test_identity.py", "test_kept_answers.py", "test_closure.py", "test_runner.py")
 TESTS = {
+    "bench/metrics/feature_contexts.py": ("test_feature_contexts.py",),
+    "bench/kinds/feature_*.py": ("test_feature_exhibits.py", "test_feature_contexts.py"),
     "bench/metrics/*.py": ("test_answers.py", "test_measures.py", "test_metrics.py"),
     "bench/contract/measures.py": ("test_metrics.py", "test_measures.py", "test_records.py"),
     "bench/contract/task.py": ("test_kinds.py", "test_declarations.py", "test_runner.py"),
@@ -78,6 +80,10 @@ TESTS = {
     **{
         f"bench/drawing/{name}.py": ("test_drawing.py",)
         for name in ("agreement", "axes", "distribution", "interpolation", "operating_points")
+    },
+    **{
+        f"bench/drawing/{name}.py": ("test_feature_exhibits.py",)
+        for name in ("explanation", "feature_circuit", "feature_circuit_layout", "feature_circuit_text", "linearity")
     },
 }
 """The tests that belong to a file: what should notice a change of it."""

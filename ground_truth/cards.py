@@ -1,4 +1,4 @@
-"""Model cards: what a checkpoint is, what was measured on it, and the hashes of its files.
+"""Cards: what a checkpoint or its dictionaries are, what was measured on them, and the hashes of their files.
 
 A card is `card.json` beside the weights. Weights that differ from what the card was written for are refused, since
 nothing that is said about them need be true.
@@ -7,6 +7,7 @@ nothing that is said about them need be true.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,12 @@ from mechboard.errors import ModelError
 from mechboard.hashing import sha256
 
 CARD = "card.json"
-_FILES = ("config.json", "model.safetensors", "tokenizer.json", "*/cfg.json", "*/sae_weights.safetensors")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """Hash of each file that makes the model, or the dictionaries in its folders."""
-    found = sorted(path for pattern in _FILES for path in folder.glob(pattern))
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
+def hashes(folder: Path, names: Iterable[str] = _FILES) -> dict[str, str]:
+    """Hash of each file that is there, of those that make a model unless others are named."""
+    return {name: sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def check_card(folder: Path) -> None:
 
 
 def _compare(folder: Path, expected: dict[str, str]) -> None:
-    found = hashes(folder)
+    found = hashes(folder, sorted({*_FILES, *expected}))
     changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if changed:
         raise ModelError(
             f"{', '.join(changed)} in {str(folder)!r} differ from what {CARD} was written for; restore them, or measure "
-            "the model again and write its card anew."
+            "again and write the card anew."
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import cleandoc
 
 from mechboard.contract.scores import Curve, Exhibit
 from mechboard.drawing.curves import curves_figure
 
-from .families import BoardTask
+from .families import BoardTask, Family
 from .groups import Group
 
 Rows = Sequence[tuple[str, Group]]
+Draw = Callable[[str, str, Exhibit], str]
+"""Markup of an exhibit of a label, by label and name."""
 
 _OPEN = 3
 _LARGE = 60_000
@@ -40,23 +43,52 @@ class Drawings:
         for label, group in sorted(rows, key=lambda row: row[1].first.method.reference):
             for name, exhibit in group.first.exhibits.items():
                 found.setdefault(name, []).append((label, exhibit))
-        return [self._gallery(task, name, members) for name, members in found.items()]
+        return _galleries(found, partial(self._one, task))
 
     def of_method(self, task: BoardTask, label: str, group: Group) -> list[tuple[str, str]]:
         """Name and drawing of what a method left on a task; an empty drawing where it is large and better seen there."""
         drawn = [(name, self._one(task, label, name, e)) for name, e in group.first.exhibits.items()]
         return [(name, markup if len(markup) < _LARGE else "") for name, markup in drawn]
 
-    def _gallery(self, task: BoardTask, name: str, members: Sequence[tuple[str, Exhibit]]) -> Gallery:
-        said = cleandoc(type(members[0][1]).__doc__ or "").partition("\n\n")[0]
-        drawn = [(label, self._one(task, label, name, exhibit)) for label, exhibit in members]
-        return Gallery(name, said, drawn[:_OPEN], drawn[_OPEN:])
-
     def _one(self, task: BoardTask, label: str, name: str, exhibit: Exhibit) -> str:
         key = (task.name, label, name)
         if key not in self._drawn:
-            self._drawn[key] = exhibit.draw(f"{name} of {label}")
+            self._drawn[key] = _drawn(label, name, exhibit)
         return self._drawn[key]
+
+
+def of_family(family: Family, labels: Sequence[str]) -> list[Gallery]:
+    """What methods left on every task of a family, made one where its type can be; methods in the order of `labels`."""
+    found: dict[str, list[tuple[str, Exhibit]]] = {}
+    for label in labels:
+        groups = {task.name: task.groups[label] for task in family.tasks if label in task.groups}
+        names = dict.fromkeys(name for group in groups.values() for name in group.first.exhibits)
+        for name in names if len(groups) == len(family.tasks) else ():
+            lefts = {task: group.first.exhibits.get(name) for task, group in groups.items()}
+            if (merged := _merged(lefts)) is not None:
+                found.setdefault(name, []).append((label, merged))
+    return _galleries(found, _drawn)
+
+
+def _merged(lefts: Mapping[str, Exhibit | None]) -> Exhibit | None:
+    there = {task: exhibit for task, exhibit in lefts.items() if exhibit is not None}
+    if len(there) < len(lefts) or len({type(exhibit) for exhibit in there.values()}) > 1:
+        return None
+    return next(iter(there.values())).merged(there)
+
+
+def _galleries(found: Mapping[str, Sequence[tuple[str, Exhibit]]], draw: Draw) -> list[Gallery]:
+    return [_gallery(name, members, draw) for name, members in found.items()]
+
+
+def _gallery(name: str, members: Sequence[tuple[str, Exhibit]], draw: Draw) -> Gallery:
+    said = cleandoc(type(members[0][1]).__doc__ or "").partition("\n\n")[0]
+    drawn = [(label, draw(label, name, exhibit)) for label, exhibit in members]
+    return Gallery(name, said, drawn[:_OPEN], drawn[_OPEN:])
+
+
+def _drawn(label: str, name: str, exhibit: Exhibit) -> str:
+    return exhibit.draw(f"{name} of {label}")
 
 
 def plots(task: BoardTask, rows: Rows) -> tuple[list[str], list[str]]:

@@ -20,7 +20,7 @@ from .board import Board, Section
 from .declared import Declared
 from .downloads import to_csv, to_json
 from .families import Family
-from .figures import Drawings
+from .figures import Drawings, of_family
 from .groups import PASSES
 from .tables import Choices, family_tables, views
 from .task_page import of_declared, of_task
@@ -113,4 +113,8 @@ def _scatter(section: Section) -> str:
 
 
 def _family_page(render: _Renderer, section: Section, family: Family) -> str:
-    return render("family.html", root="..", section=section, family=family, tables=family_tables(section, family))
+    labels = [s.label for s in sorted(section.ranking.standings, key=lambda s: s.reference)]
+    return render(
+        "family.html", root="..", section=section, family=family, tables=family_tables(section, family),
+        galleries=of_family(family, labels),
+    )  # fmt: skip

@@ -31,9 +31,10 @@ class Column:
 
 @dataclass(frozen=True)
 class MeasureTable:
-    """Some measures of all methods; `against` is the truth that all of them are against, if that is what they share."""
+    """Some measures of all methods; `against` is what their names share in brackets: a truth, or which of several it is measured of."""
 
     against: str
+    heading: str
     columns: tuple[Column, ...]
 
 
@@ -101,15 +102,24 @@ def _main(section: Section, task: BoardTask, rows: Rows) -> tuple[Column, ...]:
 
 
 def _folded(task: BoardTask, rows: Rows) -> list[MeasureTable]:
-    """All measures, against each truth in a table of its own, then those against none."""
+    """All measures, against each truth and of each part in a table of its own, then those of none."""
     names = _emitted(task, rows)
     if len(names) <= _FEW:
         return []
     by_truth: dict[str, list[str]] = {}
     for name in names:
         by_truth.setdefault(name.partition("[")[2].removesuffix("]"), []).append(name)
-    tables = [MeasureTable(against, _columns(task, rows, found, against)) for against, found in by_truth.items()]
+    tables = [
+        MeasureTable(against, _heading(task, against), _columns(task, rows, found, against))
+        for against, found in by_truth.items()
+    ]
     return sorted(tables, key=lambda table: not table.against)
+
+
+def _heading(task: BoardTask, against: str) -> str:
+    if any(truth.name == against for truth in task.info.truths):
+        return f"Against {against}"
+    return against.replace("-", " ").capitalize() if against else "Without a truth"
 
 
 def published(info: TaskInfo, rows: Rows) -> list[Published]:

@@ -50,14 +50,11 @@ class Parameters:
 )
 def atp_features(problem: FeatureProblem, generator: Generator, parameters: Parameters) -> FeatureScores:
     """Score every node by one gradient."""
-    found: dict[Place, Tensor] = {}
-    of: Runs | None = None
+    found: dict[int, dict[Place, Tensor]] = {}
 
     def at_clean(batch: Runs, place: Place, change: Tensor) -> Tensor:
-        nonlocal of
-        if of is not batch:
-            of = batch
-            found.update(gradients(problem.model, problem.metric, batch.pairs))
-        return found[place]
+        if batch.number not in found:
+            found[batch.number] = gradients(problem.model, problem.metric, batch.pairs)
+        return found[batch.number][place]
 
     return attributed(problem, at_clean, parameters.drawn)

@@ -40,10 +40,12 @@ def content_hashes(model: Path, files: Mapping[str, Path], valid: str) -> dict[s
     return hashes
 
 
-def task_name(model: Path, files: Mapping[str, Path], hashes: Mapping[str, str]) -> str:
+def task_name(model: Path, files: Mapping[str, Path], hashes: Mapping[str, str], *, prefix: str = "own") -> str:
     """`own-<model>-<file>-<hash>`: tells the content, since two folders can be called alike."""
     content = hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()
-    return "-".join(["own", *map(_plain, (model.resolve().name, *(file.stem for file in files.values()))), content[:8]])
+    return "-".join(
+        [prefix, *map(_plain, (model.resolve().name, *(file.stem for file in files.values()))), content[:8]]
+    )
 
 
 def _plain(name: str) -> str:

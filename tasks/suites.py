@@ -36,3 +36,21 @@ removal = Suite(
     kind="removal",
     tasks=("backdoor-disjoint", "backdoor-entangled", "digits", "rude-mini"),
 )
+
+features = Suite(
+    name="features",
+    version=1,
+    summary="Behaviours of the small model, explained by the features of dictionaries that ship with it",
+    kind="features",
+    tasks=(
+        "agreement-across-pp-features-mini",
+        "agreement-across-rc-features-mini",
+        "agreement-simple-features-mini",
+        "agreement-within-rc-features-mini",
+        "docstring-features-mini",
+        "gender-features-mini",
+        "greater-than-features-mini",
+        "ioi-features-mini",
+        "register-features-mini",
+    ),
+)

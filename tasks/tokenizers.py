@@ -29,27 +29,56 @@ def load_tokenizer(folder: Path, *, bos: bool = False) -> Encode:
     Raises:
         UsageError: the folder holds no tokenizer, one that does not open, or one without the first token asked for.
     """
-    if any((folder / name).is_file() for name in _HUGGING_FACE):
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
-            ) from error
+    if _is_hugging_face(folder):
+        tokenizer = _opened(folder)
         if not bos:
             return lambda text: _known_ids(tokenizer, text)
         if tokenizer.bos_token_id is None:
             raise UsageError(f"The tokenizer in {str(folder)!r} has no first token (bos); fetch the model's own.")
         return lambda text: [tokenizer.bos_token_id, *_known_ids(tokenizer, text)]
+    return _sentencepiece(_model(folder), folder)
+
+
+def words_of(folder: Path, n: int) -> tuple[str, ...]:
+    """How each of `n` tokens is shown: its text, or its number where it has none.
+
+    Raises:
+        UsageError: the folder holds no tokenizer, or one that does not open.
+    """
+    if _is_hugging_face(folder):
+        tokenizer = _opened(folder)
+        texts = tokenizer.batch_decode([[i] for i in range(min(n, len(tokenizer)))])
+    else:
+        from sentencepiece import SentencePieceProcessor
+
+        processor = SentencePieceProcessor(model_file=str(_model(folder)))
+        texts = [processor.id_to_piece(i).replace("\u2581", " ") for i in range(min(n, processor.vocab_size()))]
+    return tuple(text or f"[{i}]" for i, text in enumerate([*texts, *[""] * (n - len(texts))]))
+
+
+def _is_hugging_face(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _HUGGING_FACE)
+
+
+def _opened(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The tokenizer in {str(folder)!r} does not open ({error}); give token ids instead."
+        ) from error
+
+
+def _model(folder: Path) -> Path:
     models = sorted(folder.glob("*.model"))
     if len(models) != 1:
         raise UsageError(
             f"{str(folder)!r} holds no tokenizer ({', '.join(_HUGGING_FACE)} or one sentencepiece *.model); "
             "give lists of token ids in place of text."
         )
-    return _sentencepiece(models[0], folder)
+    return models[0]
 
 
 def _known_ids(tokenizer: Any, text: str) -> list[int]:

@@ -17,6 +17,8 @@ from mechboard.kinds.circuit_exhibits import (
     OperatingPoints,
     ScoreGroup,
 )
+from mechboard.kinds.feature_circuit import CircuitEdge, CircuitNode, Context, FeatureCircuit, PlaceSize, Promoted
+from mechboard.kinds.feature_exhibits import Basis, Explanation, Linearity, PlaceEffects, SetCurve
 from mechboard.leaderboard.declared import Declared
 from mechboard.records import Cell, CostRecord, ErrorRecord, MethodInfo, Provenance, Record, TaskInfo
 
@@ -191,3 +193,53 @@ def dream(value, *, label="m", task="night", haste=3.0, **more):
             "curves": {"depth": Curve(x=(0.0, 1.0), y=(0.0, 1.0), x_label="hour", y_label="depth", title="Depth")},
         }
     )
+
+
+EVIL_TOKEN = "<script>alert(1)</script>\"'&"
+
+
+def feature_circuit_exhibit():
+    """Three nodes at two places and positions, and two edges; a token that means ill."""
+    contexts = (
+        Context(before="the ", token="boy", behind=" runs", activation=4.2),
+        Context(before="a ", token=EVIL_TOKEN, behind="", activation=1.0),
+    )
+    promoted = (Promoted(token="is", weight=1.5), Promoted(token="was", weight=0.25))
+    nodes = (
+        CircuitNode(place="embed", position=0, feature=7, score=0.8, label="a label", contexts=contexts,
+                    promoted=promoted, link="https://www.neuronpedia.org/m/0-res/7"),
+        CircuitNode(place="resid_0", position=1, feature=123456789, score=-0.4),
+        CircuitNode(place="resid_0", position=1, feature=None, score=-0.1),
+    )  # fmt: skip
+    return FeatureCircuit(
+        places=(PlaceSize(place="embed", n_features=8, error=False), PlaceSize(place="resid_0", n_features=2**30, error=True)),
+        positions=2, words=("The", "boy"), nodes=nodes,
+        edges=(CircuitEdge(source=0, target=1, effect=-0.6), CircuitEdge(source=0, target=2, effect=0.1)),
+    )  # fmt: skip
+
+
+def feature_exhibits():
+    """One of each of the exhibits of a features task."""
+
+    def curve(of, name, y, n=(1.0, 10.0, 1000.0), origin="measured"):
+        return SetCurve(of=of, name=name, origin=origin, n_nodes=n, values=y)
+
+    curves = (
+        curve("faithfulness", "features", (0.0, 0.5, 1.0)),
+        curve("faithfulness", "neurons", (0.0, 0.1, 0.9)),
+        curve("faithfulness", "features", (0.2, 0.9), n=(10.0, 500.0), origin="published"),
+        curve("faithfulness", "features", (0.0, 0.1), n=(1.0, 1000.0), origin="chance"),
+        curve("completeness", "features", (0.9, 0.5, 0.0)),
+        curve("completeness", "neurons", (1.0, 0.8, 0.1)),
+    )
+    places = (
+        PlaceEffects(place="embed", correlation=0.9, slope=0.8, estimated=1.0, exact=0.9, nodes=("embed/7@0", "embed/3@1"),
+                     estimates=(0.8, 0.2), effects=(0.7, 0.2)),
+        PlaceEffects(place="resid_0", correlation=None, slope=None, estimated=-0.2, exact=0.1, nodes=("resid_0/error@1",),
+                     estimates=(-0.2,), effects=(0.1,)),
+    )  # fmt: skip
+    return {
+        "explanation": Explanation(curves=curves, source="a paper, figure 3"),
+        "feature-circuit": feature_circuit_exhibit(),
+        "linearity": Linearity(measured="here", bases=(Basis(name="features", places=places),)),
+    }

@@ -60,3 +60,22 @@ def test_a_stated_chance_is_what_random_orders_score():
     orders = [torch.randperm(118, generator=torch.Generator().manual_seed(i)) for i in range(6)]
     found = chance.cmds(instance.problem, instance.held_out, orders)
     assert abs(sum(found) / len(found) - task.chance["cmd"]) < 0.12
+
+
+def test_random_nodes_have_the_faithfulness_of_scores_that_rank_them_so():
+    from mechboard.metrics.node_circuits import Examined
+
+    instance = Registry().load("task", "agreement-simple-features-mini").load(0, "cpu")
+    found = chance.node_areas(instance.problem, instance.held_out, 1, torch.Generator().manual_seed(3))
+    examined = Examined(instance.problem, instance.held_out)
+    n = len(examined.nodes)
+    expected = examined.curve(torch.randn(n, generator=torch.Generator().manual_seed(3))).area(n)
+    assert (found["faithfulness"], found["completeness"]) == ([expected[0]], [expected[1]])
+
+
+@pytest.mark.parametrize("name", Registry().load("suite", "features").tasks)
+def test_every_features_task_states_its_chance(name):
+    task = Registry().load("task", name)
+    assert set(task.chance) == {"faithfulness", "completeness"}
+    assert 0 <= task.chance["faithfulness"] < 0.2
+    assert 0.5 < task.chance["completeness"] < 1

@@ -100,6 +100,18 @@ def test_the_larger_group_does_not_cover_the_smaller():
     assert second.find("title").text.startswith("small")
 
 
+def test_a_log_axis_of_sizes_goes_as_far_as_there_are_points():
+    found = curves_figure(
+        [("m", Curve(x=(1.0, 100.0, 10_000.0), y=(0.0, 0.5, 1.0), x_label="nodes", y_label="y", log_x=True))]
+    )
+    tree = ET.fromstring(f"<page>{found}</page>")
+    (a, _), (b, _), (c, _) = places(next(tree.iter("polyline")))
+    assert c - b == pytest.approx(b - a, abs=0.2)
+    ticks = [e.text for e in of_class(tree, "tick")]
+    assert {"1", "100", "10,000"} <= set(ticks)
+    assert not any("%" in tick for tick in ticks)
+
+
 # -- agreement -----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """Methods are scored on prompts that they have not seen: other ones and, on the miniatures, other words."""
 
+import re
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from mechboard.plugins.registry import Registry
 NAMES = [
     name
     for name in Registry().plugins("task")
-    if (name.startswith(("compiled-", "trained-")) or "-mini" in name) and name != "rude-mini"
+    if name.startswith(("compiled-", "trained-")) or re.search(r"(?<!features)(?<!rude)-mini$", name)
 ]
 MINI = [name for name in NAMES if name.endswith("-mini")]
 

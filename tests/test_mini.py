@@ -21,7 +21,7 @@ from mechboard.methods.activation_patching import activation_patching
 from mechboard.plugins.registry import Registry
 from mechboard.tasks.tokenizers import load_tokenizer
 
-TASKS = [name for name in Registry().plugins("task") if name.endswith("-mini") and name != "rude-mini"]
+TASKS = [name for name in Registry().plugins("task") if re.search(r"(?<!features)(?<!rude)-mini$", name)]
 
 
 def texts(genre, n=3000):

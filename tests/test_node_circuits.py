@@ -151,15 +151,15 @@ def test_scores_that_know_the_model_beat_random_ones_and_all_sets_are_measured()
     from mechboard.methods.ig_features import ig_features
     from mechboard.methods.random_scores import random_scores
 
-    problem = feature_problem(k=6, n=6)
-    held = FeatureExamination(pairs=problem.pairs, scope=problem.nodes.places)
+    problem = feature_problem(k=6, n=12)
+    held = FeatureExamination(pairs=problem.pairs, scope=SCOPE)
     found = evaluate_nodes(problem, ig_features(problem, torch.Generator()), held, ())
     by_chance = evaluate_nodes(problem, random_scores(problem, torch.Generator().manual_seed(0)), held, ())
     assert found.measures["faithfulness"].value > by_chance.measures["faithfulness"].value + 0.1
     assert next(iter(found.measures)) == "faithfulness"
     brackets = {"", "[no-attn-mlp-errors]", "[no-errors]", "[neurons]"}
     assert {f"faithfulness{b}" for b in brackets} | {f"completeness{b}" for b in brackets} <= set(found.measures)
-    assert found.measures["linearity"].value > 0.8
+    assert found.measures["linearity"].value > 0.6
 
 
 def test_neurons_of_a_method_that_is_silent_on_them_are_not_made_up():

@@ -12,6 +12,7 @@ from test_leaderboard import EVIL, _check, _text
 from mechboard.cli.leaderboard import _declared, command
 from mechboard.contract.scores import Curve, Quoted, TruthInfo
 from mechboard.errors import PluginError
+from mechboard.kinds.feature_exhibits import Explanation, SetCurve
 from mechboard.leaderboard.site import build_site
 from mechboard.plugins.registry import Registry
 from mechboard.records.store import Store
@@ -120,6 +121,38 @@ def test_a_method_shows_its_own_figures_on_each_task_and_a_large_one_by_a_link(t
     page = pages(tmp_path / "small", made)["methods/m.html"]
     assert 'href="../tasks/u.html#exhibit-agreement"' in page
     assert "edges by score" not in page
+
+
+def test_measures_of_parts_that_are_no_truth_are_headed_by_the_part(tmp_path):
+    more = {f"{name}[no-errors]": measure(0.5) for name in ("faithfulness", "linearity", "coverage")}
+    made = record(0.9, more=more | {f"{name}[t:true]": measure(0.4) for name in ("low", "high", "middle")})
+    folds = re.findall(r"<summary>(.*?)</summary>", pages(tmp_path, [made])["tasks/t.html"])
+    assert {"No errors: 3 measures", "Against t:true: 4 measures"} <= set(folds)
+
+
+def test_a_family_shows_what_a_method_left_on_all_of_its_tasks_as_one(tmp_path):
+    def left(task, label, y, **more):
+        n = {"t": (1.0, 101.0), "u": (1.0, 201.0)}[task]
+        curve = SetCurve(of="faithfulness", name="features", n_nodes=n, values=(0.0, y))
+        exhibits = {"explanation": Explanation(curves=(curve,)), **other_exhibits(task)}
+        return record(0.9, label=label, task=task, family="both", exhibits=exhibits, **more)
+
+    made = [left("t", "a", 1.0), left("u", "a", 0.5), left("t", "known", 1.0, reference=True)]
+    made += [left("u", "known", 1.0, reference=True), left("t", "once", 1.0), record(None, label="once", task="u", family="both")]  # fmt: skip
+    page = pages(tmp_path, made, suites=[suite("t", "u")])["families/both.html"]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == ["a", "known"]
+    assert (
+        "explanation of a, faithfulness by number of nodes, mean over 2 tasks: features 0.00 at 1 nodes, 0.62 at 101"
+        in page
+    )
+    assert "exhibit-agreement" not in page
+
+
+def test_exhibits_of_one_name_and_of_two_types_are_not_made_one(tmp_path):
+    curve = SetCurve(of="faithfulness", name="features", n_nodes=(1.0, 2.0), values=(0.0, 1.0))
+    odd = {"t": Explanation(curves=(curve,)), "u": other_exhibits("u")["agreement"]}
+    made = [record(0.9, task=task, family="both", exhibits={"explanation": each}) for task, each in odd.items()]
+    assert "exhibit-" not in pages(tmp_path, made)["families/both.html"]
 
 
 # -- published figures ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import struct
 import time
 
 import pytest
+from made_records import feature_exhibits
 from test_board import record
 from test_cli import CHEAP, bench  # noqa: F401
 from test_runner import Quiet, counted, drawn, run
@@ -138,6 +139,27 @@ def test_a_failed_cell_is_a_failed_run_on_wandb_and_a_finished_one_is_not(tmp_pa
     (summary,) = sent.return_value.summary.update.call_args.args
     assert summary == {"status": found.status, "seconds": 1.5} | {n: m.value for n, m in found.measures.items()}
     assert bool(found.measures) == (value is not None)
+
+
+def test_what_exhibits_tabulate_is_a_table_by_their_name(tmp_path, monkeypatch):
+    from unittest.mock import MagicMock
+
+    sent, tables = MagicMock(), []
+    monkeypatch.setattr(wandb, "init", sent)
+    monkeypatch.setattr(wandb, "Artifact", MagicMock())
+    monkeypatch.setattr(wandb, "Table", lambda **given: tables.append(given) or given)
+    warnings, found = [], record(0.7, exhibits=feature_exhibits())
+    WandbTracker("offline", Store(tmp_path), warnings.append).ended(Outcome(found, "done", 1.5), 1, 1)
+    assert not warnings
+    logged = {name: each for call in sent.return_value.log.call_args_list for name, each in call.args[0].items()}
+    assert set(logged) == {"feature-circuit", "linearity"}
+    circuit = logged["feature-circuit"]
+    assert circuit["columns"][:4] == ["place", "position", "feature", "score"]
+    first = dict(zip(circuit["columns"], circuit["data"][0], strict=True))
+    assert (first["place"], first["feature"], first["score"]) == ("embed", "7", 0.8)
+    assert first["contexts"].splitlines()[0] == "4.2: the [boy] runs"
+    assert first["promoted"] == "is +1.50, was +0.25"
+    assert [row[1] for row in logged["linearity"]["data"]] == ["embed", "resid_0"]
 
 
 def test_cached_cells_are_not_sent_again(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import click
 from ..errors import RecordError, Unsupported, UsageError, WriteError
 from ..plugins.registry import Registry
 from .found import record_path, solution_beside
-from .options import model_option, own_task, plugin_option, results_option, samples_options
+from .options import model_option, own_tasks, plugin_option, results_option, samples_options
 
 if TYPE_CHECKING:
     from ..contract.task import Task
@@ -62,7 +62,7 @@ def command(
     record = read_record(path)
     if record.status != "done":
         raise UsageError(f"{str(path)!r} has nothing to export: its cell is {record.status}; name one that is done.")
-    own = own_task(model, bad=bad, keep=keep)
+    own = own_tasks(model, bad=bad, keep=keep).get("removal")
     task: Task = _registered(record, plugins) if own is None else own.load()
     _check_same(record, task)
     solution = solution_beside(record, path, "an edited model")

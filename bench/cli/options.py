@@ -101,23 +101,32 @@ def samples_options(command: F) -> F:
     )(command)
 
 
-def own_task(
-    model: Path | None, *, pairs: Path | None = None, bad: Path | None = None, keep: Path | None = None
-) -> Reference | None:
-    """Where a task of one's own files is made, for this process and others; None if no file was given.
+def own_tasks(
+    model: Path | None,
+    *,
+    pairs: Path | None = None,
+    bad: Path | None = None,
+    keep: Path | None = None,
+    dictionaries: Path | None = None,
+) -> dict[str, Reference]:
+    """Where tasks of one's own files are made, by their kind, for this process and others; empty if no file was given.
 
     Raises:
         UsageError: the files given make no task.
     """
-    given = {"--model": model, "--pairs": pairs, "--bad": bad, "--keep": keep}
+    given = {"--model": model, "--pairs": pairs, "--bad": bad, "--keep": keep, "--dictionaries": dictionaries}
     paths = {flag: str(path.resolve()) for flag, path in given.items() if path is not None}
+    values = tuple(paths.values())
     if not paths:
-        return None
-    if set(paths) == {"--model", "--pairs"}:
-        return Reference("mechboard.tasks.own:own_task", tuple(paths.values()))
+        return {}
+    if set(paths) - {"--dictionaries"} == {"--model", "--pairs"}:
+        return {
+            "circuit": Reference("mechboard.tasks.own:own_task", values[:2]),
+            "features": Reference("mechboard.tasks.own_features:own_features", values),
+        }
     if set(paths) == {"--model", "--bad", "--keep"}:
-        return Reference("mechboard.tasks.own_removal:own_removal", tuple(paths.values()))
+        return {"removal": Reference("mechboard.tasks.own_removal:own_removal", values)}
     raise UsageError(
         f"{', '.join(paths)} {'was' if len(paths) == 1 else 'were'} given; valid: --model with --pairs, or --model with "
-        "--bad and --keep."
+        "--bad and --keep; --dictionaries go with --pairs."
     )

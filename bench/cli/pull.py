@@ -43,7 +43,9 @@ def _assets_by_name() -> dict[str, tuple[Asset, ...]]:
             assets: tuple[Asset, ...] = registry.load("task", task).assets
         except PluginError:
             continue
-        found |= {task: assets} | {asset.name: (asset,) for asset in assets}
+        found[task] = assets
+        for asset in assets:  # tasks may want other files of one folder
+            found[asset.name] = tuple(dict.fromkeys((*found.get(asset.name, ()), asset)))
     return found
 
 

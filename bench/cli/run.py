@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 from .. import cli
 from ..errors import UsageError
 from ..reference import Reference
-from ..runs.labels import with_parameters
+from ..runs.labels import Selected, with_parameters
 from ..runs.selection import parse_parameters
 from ..runs.session import Find, Session, Settings, in_order, pick, pick_methods
 from .options import (
@@ -22,7 +23,7 @@ from .options import (
     json_option,
     model_option,
     open_registry,
-    own_task,
+    own_tasks,
     plugin_option,
     results_option,
     samples_options,
@@ -47,6 +48,7 @@ class Flags:
     data_seeds: int
     model: Path | None
     pairs: Path | None
+    dictionaries: Path | None
     bad: Path | None
     keep: Path | None
     wandb: WandbMode
@@ -104,7 +106,11 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, path: Path | No
 @click.option("--seeds", default=1, type=click.IntRange(1), show_default=True, help="Seeds of methods that draw.")
 @click.option("--data-seeds", default=1, type=click.IntRange(1), show_default=True, help="Instances of each task.")
 @model_option
-@click.option("--pairs", type=click.Path(path_type=Path), help="JSON lines of clean, corrupt, answer, wrong.")
+@click.option("--pairs", type=click.Path(path_type=Path),
+              help="JSON lines of clean, corrupt, answer, wrong: a circuit task, and one of neurons for methods of features that are "
+              "named, so `--method eap,ig-features` gives both.")  # fmt: skip
+@click.option("--dictionaries", type=click.Path(path_type=Path),
+              help="Sparse autoencoders for --pairs, a sae_lens folder per place: a features task in place of that of neurons.")  # fmt: skip
 @samples_options
 @click.option("--wandb", default="off", type=click.Choice(["off", "offline", "online"]), show_default=True,
               help="Send every cell to Weights & Biases as well.")  # fmt: skip
@@ -131,9 +137,11 @@ def command(**given: Any) -> int:
     registry = open_registry(flags.plugins, inline=flags.inline)
     notices: list[str] = []
     selected = pick_methods(registry, flags.method, notices)
-    if own is not None:
-        # Nobody registers it, so other processes are told where it is.
-        tasks, find = [own.load()], lambda what, name: own if what == "task" else registry.reference(what, name)
+    if own:
+        # Nobody registers them, so other processes are told where they are.
+        made = {task.name: (task, where) for where in _wanted(own, selected, flags) for task in [where.load()]}
+        tasks: list[Any] = [task for task, _ in made.values()]
+        find: Find = lambda what, name: made[name][1] if what == "task" else registry.reference(what, name)  # noqa: E731
     else:
         tasks, find = pick(registry, "task", flags.task or "", notices), registry.reference
     from ..runs.plan import make_plan
@@ -143,25 +151,39 @@ def command(**given: Any) -> int:
     return _run(plan, find, flags, notices)
 
 
-def _own(flags: Flags) -> Reference | None:
-    """A task of one's own checkpoint and files, None where `--task` names tasks."""
-    own = own_task(flags.model, pairs=flags.pairs, bad=flags.bad, keep=flags.keep)
-    if own is None and flags.task is None:
+def _own(flags: Flags) -> dict[str, Reference]:
+    """Tasks of one's own checkpoint and files by their kind, none where `--task` names tasks."""
+    own = own_tasks(flags.model, pairs=flags.pairs, bad=flags.bad, keep=flags.keep, dictionaries=flags.dictionaries)
+    if not own and flags.task is None:
         raise UsageError(
             "Neither --task nor --model with --pairs, or with --bad and --keep, was given; "
             "`bench run --method eap --task all` runs all."
         )
-    if own is not None and flags.task is not None:
+    if own and flags.task is not None:
         raise UsageError("--model makes a task of its own and takes the place of --task; give one of them.")
     return own
+
+
+def _wanted(own: dict[str, Reference], selected: Sequence[Selected], flags: Flags) -> list[Reference]:
+    """Of pairs, the circuit task, unless only features are asked for: by dictionaries, or by methods that answer nothing else."""
+    if "features" not in own:
+        return list(own.values())
+    named = [] if flags.method == "all" else [one.method.kinds & set(own) for one in selected]
+    features = flags.dictionaries is not None or {"features"} in named
+    circuit = not features or {"circuit"} in named
+    return [where for kind, where in own.items() if (features if kind == "features" else circuit)]
 
 
 def _run(plan: Plan, find: Find, flags: Flags, notices: list[str]) -> int:
     from ..records.store import Store, default_results
     from . import report
 
+    # Of several tasks of one's own each is for some of the methods.
+    answers = {planned.cell.label for planned in plan.cells} if flags.model is not None else set[str]()
     for unplanned in plan.unplanned:
-        if unplanned.status == "skipped" or "all" not in (flags.task, flags.method):
+        if unplanned.status == "skipped" or (
+            "all" not in (flags.task, flags.method) and unplanned.label not in answers
+        ):
             notices.append(f"{unplanned.status}: {unplanned.label} x {unplanned.task} ({unplanned.reason})")
     for notice in notices:
         click.echo(f"note: {notice}", err=True)

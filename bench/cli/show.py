@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="How many of the strongest parts of a record to show [default: the stored ones].",
 )
-@click.option("--export", help="Print a record's exhibits in this format: json, or svg and dot for a circuit.")
+@click.option(
+    "--export", help="Print a record's exhibits in this format: json, svg, dot for a circuit, links for features."
+)
 @results_option
 @plugin_option
 def command(name: str, top: int | None, export: str | None, results: Path | None, plugins: tuple[Path, ...]) -> None:
@@ -90,7 +92,7 @@ def _show_task(task: Task) -> None:
 def _show_record(record: Record, path: Path, top: int | None, form: str | None) -> None:
     exhibits = dict(record.exhibits)
     if top is not None:
-        first = next(iter(exhibits), None)
+        first = next((name for name, e in exhibits.items() if e.has_strongest), next(iter(exhibits), None))
         exhibits = (
             {} if first is None else {first: exhibits[first].strongest(solution_beside(record, path, "--top"), top)}
         )
@@ -105,8 +107,9 @@ def _show_record(record: Record, path: Path, top: int | None, form: str | None) 
             document |= exhibit.document()
         click.echo(json.dumps(document, indent=1, allow_nan=False))
     else:
-        # One picture is one file.
-        click.echo(next(iter(exhibits.values())).export(form, record.cell.name))
+        # One picture is one file: that of the first exhibit with such a format.
+        every = list(exhibits.values())
+        click.echo(next((e for e in every if form in e.exports), every[0]).export(form, record.cell.name))
 
 
 def _print_record(record: Record, exhibits: Mapping[str, Exhibit]) -> None:

@@ -10,43 +10,22 @@ from ..graph import PromptPairs, single_edge_drops
 from ..graph.problem import CircuitProblem, EdgeScores, Truth
 from ..metrics.correlation import correlation
 from ..metrics.roc import roc
+from .prompts import check_pairs
 from .results import CheckFailed, NotAsked
 from .tasks import TaskTrial, TaskTrials
 
 _EXACT = "activation-patching"
 _DRAWS, _STANDARD_ERRORS = 200, 4.0
 _CORRELATION, _AUC = 0.9, 0.95
-_SAME = 0.1
 _CLEARLY = 2.0  # an edge contradicts a threshold if it lies beyond twice or below half of it, by three standard errors
 
 
 def check_prompts(trial: TaskTrial) -> str:
-    """Discovery and held-out prompts are pairs that differ, of equal length, and no pair is in both.
-
-    A clean prompt may be, with another corruption: that is another question. A few pairs that are their own corruption
-    dilute all effects alike, and are told.
-    """
+    """Discovery and held-out prompts are pairs that differ, of equal length, and no pair is in both."""
     discovery, held_out = trial.instance.problem.pairs, trial.instance.held_out
     if not isinstance(held_out, PromptPairs):
         raise CheckFailed(f"held_out is a {type(held_out).__name__}; valid: mechboard.graph.PromptPairs.")
-    told = ""
-    for pairs, name in ((discovery, "discovery"), (held_out, "held-out")):
-        shortest, longest = int(pairs.lengths.min()), int(pairs.lengths.max())
-        if shortest < 1 or longest > pairs.clean.shape[1] or bool((pairs.positions >= pairs.lengths[:, None]).any()):
-            raise CheckFailed(f"Some {name} prompts are read behind their end; `positions` must lie before `lengths`.")
-        same = sum(clean == corrupt for clean, corrupt in _rows(pairs))
-        if same > _SAME * len(pairs):
-            raise CheckFailed(f"{same} {name} prompts are their own corruption, so no edge matters there; draw others.")
-        told += f", {same} {name} ones their own corruption" if same else ""
-    shown, scored = set(_rows(discovery)), set(_rows(held_out))
-    if both := shown & scored:
-        raise CheckFailed(
-            f"{len(both)} held-out prompts are discovery prompts too, so methods are scored on what they saw; draw "
-            "them from other words or templates."
-        )
-    again = len({clean for clean, _ in shown} & {clean for clean, _ in scored})
-    told += f", {again} in both with another corruption" if again else ""
-    return f"{len(discovery)} for discovery, {len(held_out)} held out{told}"
+    return check_pairs(discovery, held_out)
 
 
 def check_truths(trial: TaskTrial) -> str:
@@ -147,12 +126,6 @@ def exact_effects(problem: CircuitProblem) -> tuple[Float[Tensor, " edges"], Flo
         drops.append(single_edge_drops(problem.model, problem.graph, pairs, ablated, problem.metric))
     each = torch.cat(drops)
     return each.mean(0), each.std(0) / len(each) ** 0.5
-
-
-def _rows(pairs: PromptPairs) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Clean and corrupt prompt of each pair, without padding."""
-    rows = zip(pairs.clean.tolist(), pairs.corrupt.tolist(), pairs.lengths.tolist(), strict=True)
-    return [(tuple(clean[:n]), tuple(corrupt[:n])) for clean, corrupt, n in rows]
 
 
 def _first(trial: TaskTrial) -> Truth:

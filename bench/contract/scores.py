@@ -108,7 +108,7 @@ class Exhibit(Part):
         """What a terminal shows."""
         yield from ()
 
-    def rows(self) -> Sequence[Mapping[str, Any]]:
+    def table(self) -> Sequence[Mapping[str, Any]]:
         """What a table holds of it, for those who track runs: rows with the same keys, of texts, numbers and None."""
         return ()
 
@@ -117,6 +117,11 @@ class Exhibit(Part):
         """One exhibit of those on the tasks of a family; None where this type has none, or these have nothing in common."""
         found: Exhibit | None = Reference(cls.merging).load()(of_tasks) if cls.merging else None
         return found
+
+    @property
+    def has_strongest(self) -> bool:
+        """Whether its parts have an order, so that the strongest of a solution can be shown."""
+        return type(self).strongest is not Exhibit.strongest
 
     def strongest(self, solution: Any, top: int) -> Exhibit:
         """The same exhibit with the `top` strongest parts of a solution.

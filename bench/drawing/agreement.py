@@ -41,7 +41,7 @@ def _panel(agreement: Agreement, title: str) -> Panel:
         title=_fit(agreement),
         described=f"{title}: {_fit(agreement)} over {agreement.n_edges:,} edges, exact effects {agreement.measured}",
         frame=frame,
-        drawn=_between(frame, 0.0, 1.0, "chance") + fitted + "".join(dots),
+        drawn=frame.across(0.0, 1.0, "chance") + fitted + "".join(dots),
         key=(*marks, *([("line c3 guess", "fitted line")] if fitted else []), ("chance", "score = effect")),
     )
 
@@ -49,18 +49,7 @@ def _panel(agreement: Agreement, title: str) -> Panel:
 def _fitted(frame: Frame, agreement: Agreement) -> str:
     if agreement.slope is None or agreement.intercept is None:
         return ""
-    return _between(frame, agreement.intercept, agreement.slope, "line c3 guess")
-
-
-def _between(frame: Frame, intercept: float, slope: float, kind: str) -> str:
-    """The part of a line that lies within both axes."""
-    low, high = frame.x.low, frame.x.high
-    if slope:
-        crossed = sorted(((frame.y.low - intercept) / slope, (frame.y.high - intercept) / slope))
-        low, high = max(low, crossed[0]), min(high, crossed[1])
-    if not low <= high:
-        return ""
-    return frame.line([(x, intercept + slope * x) for x in (low, high)], kind)
+    return frame.across(agreement.intercept, agreement.slope, "line c3 guess")
 
 
 def _score(edge: ComparedEdge) -> float:

@@ -67,6 +67,20 @@ class Axis:
         step = -(-len(powers) // _TICKS)
         return cls(0.5, max(float(largest), 2.0) * 1.3, label, tuple((_short(p), p) for p in powers[::step]), log=True)
 
+    @classmethod
+    def of_sizes(cls, smallest: float, largest: float, label: str) -> Axis:
+        """Logarithmic, from the smallest size, at least 1, to the largest.
+
+        >>> [text for text, _ in Axis.of_sizes(4, 11_022, "").ticks]
+        ['10', '100', '1,000', '10,000']
+        """
+        low = max(smallest, 1.0)
+        high = largest if largest > low else low + 1
+        powers = [10**power for power in range(ceil(log10(low)), floor(log10(high)) + 1)]
+        step = -(-len(powers) // _TICKS) or 1
+        ticks = tuple((f"{p:,}" if p < 10**6 else _short(float(p)), float(p)) for p in powers[::step])
+        return cls(low, high, label, ticks, log=True)
+
 
 def round_ticks(low: float, high: float, *, about: int = _TICKS) -> Ticks:
     """A few round numbers between two.
@@ -116,6 +130,16 @@ class Frame:
         title = f"<title>{escape(about)}</title>" if about else ""
         places = " ".join(self.place(x, y) for x, y in points)
         return f'<polyline class="{kind}" points="{places}"{extra}>{title}</polyline>'
+
+    def across(self, intercept: float, slope: float, kind: str) -> str:
+        """The part of a straight line that lies within both axes."""
+        low, high = self.x.low, self.x.high
+        if slope:
+            crossed = sorted(((self.y.low - intercept) / slope, (self.y.high - intercept) / slope))
+            low, high = max(low, crossed[0]), min(high, crossed[1])
+        if not low <= high:
+            return ""
+        return self.line([(x, intercept + slope * x) for x in (low, high)], kind)
 
     def dot(self, x: float, y: float, kind: str, *, about: str, size: float = 4) -> str:
         """A point."""

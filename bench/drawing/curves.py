@@ -63,9 +63,9 @@ def _described(curves: Sequence[tuple[str, Curve]]) -> str:
 def _drawn(curves: Sequence[tuple[str, Curve]]) -> str:
     """Axes and lines."""
     first = curves[0][1]
-    smallest = min((x for _, c in curves for x in c.x if x > 0), default=1.0)
+    across = [x for _, c in curves for x in c.x if x > 0] or [1.0]
     low, high = (0.0, 1.0) if first.chance else _range([y for _, c in curves for y in c.y])
-    frame = _whole([c for _, c in curves]) if first.whole else _frame(first, low, high, smallest)
+    frame = _whole([c for _, c in curves]) if first.whole else _frame(first, low, high, across)
     parts = [frame.axes()]
     if first.chance:
         parts.append(frame.line([(0, first.chance[0]), (1, first.chance[1])], "chance"))
@@ -133,13 +133,16 @@ def _whole(curves: Sequence[Curve]) -> Frame:
     return Frame(x=Axis.around(x, curves[0].x_label, beside=0.0), y=Axis.around(y, curves[0].y_label))
 
 
-def _frame(curve: Curve, low: float, high: float, smallest: float) -> Frame:
-    """Axes by the first curve; a stranger's may have nothing between 0 and 1."""
+def _frame(curve: Curve, low: float, high: float, across: Sequence[float]) -> Frame:
+    """Axes by the first curve: x of shares up to 1, or of sizes as far as they go; a stranger's may have nothing between 0 and 1."""
     y = Axis(low, high, curve.y_label, tuple((f"{v / 4:g}", v / 4) for v in range(-2, 7)))
     if not curve.log_x:
         return Frame(x=Axis.of_shares(curve.x_label), y=y)
+    smallest, largest, label = min(across), max(across), f"{curve.x_label}, log scale"
+    if largest > 1:
+        return Frame(x=Axis.of_sizes(smallest, largest, label), y=y)
     ticks = tuple((f"{100 * t:g} %", t) for t in (0.001, 0.01, 0.1, 1.0) if t >= smallest)
-    return Frame(x=Axis(smallest, 1.0, f"{curve.x_label}, log scale", ticks, log=True), y=y)
+    return Frame(x=Axis(smallest, 1.0, label, ticks, log=True), y=y)
 
 
 def _legend(names: Sequence[str]) -> str:

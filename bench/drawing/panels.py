@@ -18,6 +18,7 @@ svg.mechboard-plot{background:#fff;font:12px system-ui,sans-serif}.mechboard-plo
 .mechboard-plot .grid{stroke:#e5e7eb;stroke-width:.6}.mechboard-plot .zero{stroke:#9ca3af}
 .mechboard-plot .chance{fill:none;stroke:#9ca3af;stroke-dasharray:2 4}
 .mechboard-plot .line{fill:none;stroke:currentColor;stroke-width:2}.mechboard-plot .guess{stroke-dasharray:6 3}
+.mechboard-plot .published{stroke-width:1.2;stroke-dasharray:4 3;stroke-opacity:.6}
 .mechboard-plot .area{fill:currentColor;fill-opacity:.2;stroke:currentColor}
 .mechboard-plot .dot{fill:currentColor;stroke:#fff;stroke-width:.6}.mechboard-plot .ring{fill:none;stroke:currentColor;stroke-width:2}
 .mechboard-plot .cell{fill:currentColor}.mechboard-plot .faint{fill-opacity:.55}
@@ -25,6 +26,7 @@ svg.mechboard-plot{background:#fff;font:12px system-ui,sans-serif}.mechboard-plo
 
 _HEAD, _LINE = 22, 18
 _LONGEST = 44
+_LONGEST_KEY = 60
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def alone(panels: Sequence[Panel], *, title: str) -> str:
         for kind, text in panel.key:
             parts.append(
                 f'<svg x="{panel.frame.left}" y="{y + 3}" width="28" height="12">{_swatch(kind)}</svg>'
-                f'<text x="{panel.frame.left + 36}" y="{y + 13}">{escape(text)}</text>'
+                f'<text x="{panel.frame.left + 36}" y="{y + 13}">{escape(cut(text, _LONGEST_KEY))}</text>'
             )
             y += _LINE
     y += _LINE // 2

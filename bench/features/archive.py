@@ -16,6 +16,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,12 +52,12 @@ def _files(path: Path) -> Iterator[tuple[str, PurePosixPath, Read]]:
     """What it is called in errors, its path inside, and how it is read."""
     if path.is_dir():
         for file in sorted(path.rglob(_NAME)):
-            yield str(file), PurePosixPath(file.absolute().as_posix()), lambda device, file=file: _load(file, device)
+            yield str(file), PurePosixPath(file.absolute().as_posix()), partial(_load, file)
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             names = sorted(name for name in packed.namelist() if PurePosixPath(name).name == _NAME)
         for name in names:
-            yield f"{path}:{name}", PurePosixPath(name), lambda device, name=name: _member(path, name, device)
+            yield f"{path}:{name}", PurePosixPath(name), partial(_member, path, name)
     else:
         raise UsageError(
             f"{str(path)!r} is no folder and no zip; give a folder of dictionaries or the released archive."

@@ -64,7 +64,7 @@ class TopK(Activation):
         """Features of pre-activations."""
         chosen = (pre.abs() if self.magnitude else pre).topk(min(self.k, pre.shape[-1]), dim=-1, sorted=False).indices
         kept = pre.gather(-1, chosen)
-        return torch.zeros_like(pre).scatter(-1, chosen, kept if self.magnitude else kept.relu())
+        return torch.zeros_like(pre).scatter_(-1, chosen, kept if self.magnitude else kept.relu())
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class JumpRelu(Activation):
 
     def __call__(self, pre: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows features"]:
         """Features of pre-activations."""
-        return pre.relu() * (pre > self.threshold)
+        return torch.where(pre > self.threshold.clamp_min(0), pre, 0.0)
 
     def tensors(self) -> Iterator[Tensor]:
         """The thresholds."""
@@ -96,7 +96,8 @@ class Gated(Activation):
 
     def __call__(self, pre: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows features"]:
         """Features of projections."""
-        return (pre * self.scale + self.magnitude_bias).relu() * (pre + self.gate_bias > 0)
+        magnitude = torch.addcmul(self.magnitude_bias, pre, self.scale).relu_()
+        return torch.where(pre > -self.gate_bias, magnitude, 0.0)
 
     def tensors(self) -> Iterator[Tensor]:
         """Gate and magnitude."""

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .dictionary import Dictionary
 
 
 class Change(NamedTuple):
-    """Patched minus clean at one place: of features, of the error, and of the vector that they make together."""
+    """Patched minus clean at one place: of features, of the error, and of the vector that they make together.
 
-    features: Float[Tensor, "prompts position features"]
+    Of a sparse dictionary most features are off on all of these prompts, so only those that change somewhere are held: `active` are
+    their numbers.
+    """
+
+    features: Float[Tensor, "prompts position active"]
+    active: Int[Tensor, " active"]
     error: Float[Tensor, "prompts position d_model"]
     vector: Float[Tensor, "prompts position d_model"]
 
@@ -42,8 +47,22 @@ def change(
         clean: what stands there on the clean prompts.
         corrupt: on the paired prompts; None to set nodes to zero.
     """
-    features = -dictionary.encode(clean) if corrupt is None else dictionary.encode(corrupt) - dictionary.encode(clean)
+    every = -dictionary.encode(clean) if corrupt is None else _difference(dictionary, clean, corrupt)
     vector = vector_change(dictionary, clean, corrupt)
-    if not dictionary.errors:
-        return Change(features, torch.zeros_like(vector), vector)
-    return Change(features, vector - dictionary.write(features, clean), vector)
+    active = every.flatten(0, 1).any(0).nonzero().squeeze(1)
+    features = every[..., active]
+    error = vector - dictionary.write(features, clean, active) if dictionary.errors else torch.zeros_like(vector)
+    return Change(features, active, error, vector)
+
+
+def _difference(dictionary: Dictionary, clean: Tensor, corrupt: Tensor) -> Float[Tensor, "prompts position features"]:
+    """Features of the paired prompt minus those of the clean one.
+
+    Where both have one vector, as in front of the first word in which they differ, nothing is read.
+    """
+    differs = (clean != corrupt).any(-1)
+    if not dictionary.by_vector or bool(differs.all()):
+        return dictionary.encode(corrupt) - dictionary.encode(clean)
+    features = clean.new_zeros(*clean.shape[:-1], dictionary.n_features)
+    features[differs] = dictionary.encode(corrupt[differs]) - dictionary.encode(clean[differs])
+    return features

@@ -25,10 +25,12 @@ class Dictionary(ABC):
     Attributes:
         decoder: what one unit of each feature writes, [n_features, d_in].
         errors: whether it leaves an error, so that its place has an error node.
+        by_vector: whether features of a vector depend on it alone, and not on those around it.
     """
 
     decoder: Float[Tensor, "features d_in"]
     errors: bool = True
+    by_vector: bool = True
 
     @property
     def d_in(self) -> int:

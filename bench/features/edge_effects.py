@@ -22,10 +22,10 @@ from torch import Tensor
 
 from ..contract.progress import progress
 from ..graph.cost import count
-from .changes import Change, change
+from .changes import change
 from .dictionary import Dictionary
 from .effects import Runs, place_effects, runs
-from .nodes import Node
+from .nodes import Node, Nodes
 from .places import Place
 from .problem import FeatureEdges, FeatureProblem
 from .stream import walk
@@ -48,20 +48,22 @@ def edge_effects(
     numbers = sorted(chosen.tolist())
     wanted = [problem.nodes[number] for number in numbers]
     totals = torch.zeros(len(wanted), len(wanted))  # [target, source]
-    for done, batch in enumerate(runs(problem)):
-        at = gradients[done]
+    dictionaries = {place: problem.dictionaries[place] for place in {node.place for node in wanted}}
+    for batch in runs(problem):
+        at = gradients[batch.number]
         changes = {
             place: change(dictionary, batch.clean[place], batch.patched(place))
-            for place, dictionary in problem.dictionaries.items()
-            if any(node.place == place for node in wanted)
+            for place, dictionary in dictionaries.items()
         }
         before, leaves = _cut_at_places(problem, batch)
         for row, target in enumerate(wanted):
-            inflow = _gradients_upstream(problem, target, before[target.place], at[target.place], leaves)
+            inflow = _gradients_upstream(dictionaries, target, before[target.place], at[target.place], leaves)
             for place, gradient in inflow.items():
                 if place in changes:
-                    _add(totals[row], problem, batch, place, changes[place], gradient, wanted)
-            progress(done * len(wanted) + row + 1, len(gradients) * len(wanted), "targets")
+                    x, nodes = batch.clean[place], problem.nodes
+                    effects = place_effects(dictionaries[place], x, changes[place], gradient, nodes.rows).cpu()
+                    _subtract(totals[row], nodes, place, effects, wanted)
+            progress(batch.number * len(wanted) + row + 1, len(gradients) * len(wanted), "targets")
     downstream, upstream = totals.nonzero().unbind(1)
     index = torch.tensor(numbers)
     return FeatureEdges(index[upstream], index[downstream], totals[downstream, upstream] / problem.n_prompts)
@@ -84,12 +86,16 @@ def _cut_at_places(problem: FeatureProblem, batch: Runs) -> tuple[dict[Place, Te
 
 
 def _gradients_upstream(
-    problem: FeatureProblem, target: Node, arrives: Tensor, gradient: Tensor, leaves: Mapping[Place, Tensor]
+    dictionaries: Mapping[Place, Dictionary],
+    target: Node,
+    arrives: Tensor,
+    gradient: Tensor,
+    leaves: Mapping[Place, Tensor],
 ) -> dict[Place, Tensor]:
     """Gradient of <gradient at the target, target> at every place from which something arrives directly."""
     if not arrives.requires_grad:  # nothing stands in front of it
         return {}
-    at_vector = _through_dictionary(problem.dictionaries[target.place], target, arrives.detach(), gradient)
+    at_vector = _through_dictionary(dictionaries[target.place], target, arrives.detach(), gradient)
     upstream = [place for place in leaves if place != target.place]
     count(backward=len(arrives))
     found = torch.autograd.grad(
@@ -117,18 +123,14 @@ def _through_dictionary(
     return found
 
 
-def _add(
+def _subtract(
     totals: Float[Tensor, " sources"],
-    problem: FeatureProblem,
-    batch: Runs,
+    nodes: Nodes,
     place: Place,
-    changed: Change,
-    gradient: Tensor,
+    effects: Float[Tensor, "row units"],
     wanted: Sequence[Node],
 ) -> None:
-    """Add the effects of the chosen nodes of one place."""
-    nodes, dictionary = problem.nodes, problem.dictionaries[place]
-    effects = place_effects(dictionary, batch.clean[place], changed, gradient, nodes.rows).cpu()
+    """Take the effects of the chosen nodes of one place: a score is the drop."""
     for column, node in enumerate(wanted):
         if node.place == place:
             totals[column] -= effects[node.position or 0, nodes.sizes[place] if node.unit is None else node.unit]

@@ -11,7 +11,7 @@ Source: Marks et al. 2024, equations 3 and 4. Which gradient is the method's cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,8 +28,9 @@ from .stream import record
 
 
 class Runs(NamedTuple):
-    """A batch of pairs with what stood at every place; `corrupt` is None where nodes are ablated to zero."""
+    """Batch `number` of the pairs with what stood at every place; `corrupt` is None where nodes are ablated to zero."""
 
+    number: int
     pairs: PromptPairs
     clean: dict[Place, Float[Tensor, "prompts position d_model"]]
     corrupt: dict[Place, Float[Tensor, "prompts position d_model"]] | None
@@ -39,12 +40,17 @@ class Runs(NamedTuple):
         return None if self.corrupt is None else self.corrupt[place]
 
 
-def runs(problem: FeatureProblem) -> Iterator[Runs]:
-    """The discovery pairs, batch by batch. Cost: one forward, two where nodes are patched from the pair."""
-    for pairs in problem.batches():
+def runs(problem: FeatureProblem) -> list[Runs]:
+    """The discovery pairs in batches. Cost: one forward, two where nodes are patched from the pair.
+
+    All of them are held, so that whoever needs a dictionary that is not in memory goes through places and has it once.
+    """
+    found = []
+    for number, pairs in enumerate(problem.batches()):
         clean = record(problem.model, problem.model.embed(pairs.clean))
         corrupt = record(problem.model, problem.model.embed(pairs.corrupt)) if problem.baseline == "pair" else None
-        yield Runs(pairs, clean, corrupt)
+        found.append(Runs(number, pairs, clean, corrupt))
+    return found
 
 
 Gradient = Callable[[Runs, Place, Tensor], Tensor]
@@ -66,27 +72,24 @@ def linear_effects(problem: FeatureProblem, gradient: Gradient) -> Estimated:
         gradient: asked once for each batch and place; twice where neurons and features change the vector differently.
     """
     bases = [problem] if problem.is_of_neurons else [problem, problem.neurons]
-    totals = [[torch.zeros(b.nodes.rows, b.nodes.width(place)) for place in b.nodes.places] for b in bases]
-    gradients: list[dict[Place, Tensor]] = []
-    for number, batch in enumerate(runs(problem)):
-        gradients.append({})
-        for index, place in enumerate(problem.nodes.places):
+    totals = [{place: torch.zeros(b.nodes.rows, b.nodes.width(place)) for place in b.nodes.places} for b in bases]
+    batches = runs(problem)
+    gradients: list[dict[Place, Tensor]] = [{} for _ in batches]
+    for index, place in enumerate(problem.nodes.places):
+        dictionaries = [basis.dictionaries[place] for basis in bases]
+        for batch in batches:
             at_vector = None
-            for basis, total in zip(bases, totals, strict=True):
-                dictionary = basis.dictionaries[place]
-                changed = change(dictionary, batch.clean[place], batch.patched(place))
+            for dictionary, total in zip(dictionaries, totals, strict=True):
+                x = batch.clean[place]
+                changed = change(dictionary, x, batch.patched(place))
                 if at_vector is None or problem.baseline == "zero":
                     at_vector = gradient(batch, place, changed.vector)
-                    gradients[-1].setdefault(place, at_vector)
-                total[index] -= place_effects(
-                    dictionary, batch.clean[place], changed, at_vector, total[index].shape[0]
-                ).cpu()
-            done = number * len(problem.nodes.places) + index + 1
-            progress(done, -(-problem.n_prompts // problem.batch_size) * len(problem.nodes.places), "places")
-    scores = [
-        basis.nodes.join(dict(zip(basis.nodes.places, total, strict=True))) / problem.n_prompts
-        for basis, total in zip(bases, totals, strict=True)
-    ]
+                    gradients[batch.number].setdefault(place, at_vector)
+                total[place] -= place_effects(dictionary, x, changed, at_vector, problem.nodes.rows).cpu()
+            progress(
+                index * len(batches) + batch.number + 1, len(problem.nodes.places) * len(batches), "places and batches"
+            )
+    scores = [basis.nodes.join(total) / problem.n_prompts for basis, total in zip(bases, totals, strict=True)]
     return Estimated(FeatureScores(scores[0], neurons=scores[1] if len(scores) > 1 else None), gradients)
 
 
@@ -97,14 +100,10 @@ def place_effects(
     gradient: Float[Tensor, "prompts position d_model"],
     rows: int,
 ) -> Float[Tensor, "rows units"]:
-    """Gradient times change of the features and the error of one place, summed over prompts, and over positions if `rows` is 1.
-
-    Only features that change somewhere are multiplied out: of a sparse dictionary they are few.
-    """
-    active = changed.features.any(0).any(0).nonzero().squeeze(1)
+    """Gradient times change of the features and the error of one place, summed over prompts, and over positions if `rows` is 1."""
     effects = x.new_zeros(x.shape[1], dictionary.n_features + dictionary.errors)
-    at_features = dictionary.pull(gradient, x, active)
-    effects[:, active] = (at_features * changed.features[..., active]).sum(0)
+    at_features = dictionary.pull(gradient, x, changed.active)
+    effects[:, changed.active] = (at_features * changed.features).sum(0)
     if dictionary.errors:
         effects[:, -1] = (gradient * changed.error).sum((0, 2))
     return effects.sum(0, keepdim=True) if rows == 1 else effects

@@ -42,12 +42,14 @@ def exact_effects(problem: FeatureProblem, only: Int[Tensor, " chosen"] | None =
     wanted[slice(None) if only is None else only.cpu()] = True
     parts = nodes.split(wanted)
     totals = {place: torch.zeros(nodes.rows, nodes.width(place)) for place in nodes.places}
-    batches = -(-problem.n_prompts // problem.batch_size)
-    for number, batch in enumerate(runs(problem)):
-        for index, place in enumerate(nodes.places):
-            if parts[place].any():
-                totals[place] += _place(problem, batch, place, problem.dictionaries[place], parts[place])
-            progress(number * len(nodes.places) + index + 1, batches * len(nodes.places), "places")
+    batches = runs(problem)
+    for index, place in enumerate(nodes.places):
+        if not parts[place].any():
+            continue
+        dictionary = problem.dictionaries[place]
+        for batch in batches:
+            totals[place] += _place(problem, batch, place, dictionary, parts[place])
+            progress(index * len(batches) + batch.number + 1, len(nodes.places) * len(batches), "places and batches")
     effects = nodes.join(totals) / problem.n_prompts
     return effects.masked_fill(~wanted, torch.nan)
 
@@ -87,19 +89,21 @@ def _moves(
     dictionary: Dictionary, clean: Tensor, changed: Change, wanted: Bool[Tensor, "row units"]
 ) -> Iterator[_Move]:
     """Every prompt on which a wanted node changes, so many at a time."""
-    n_features, rows = dictionary.n_features, len(wanted)
-    for units, change_of in ((slice(0, n_features), changed.features), (slice(n_features, None), changed.error)):
-        differs = change_of != 0 if units.start == 0 else change_of.any(-1, keepdim=True)
+    error, rows = torch.tensor([dictionary.n_features], device=clean.device), len(wanted)
+    for of_features, numbers, change_of in ((True, changed.active, changed.features), (False, error, changed.error)):
+        if not of_features and not dictionary.errors:
+            return
+        differs = change_of != 0 if of_features else change_of.any(-1, keepdim=True)
         if rows == 1:
             differs = differs.any(1, keepdim=True)
-        places = (differs & wanted[:, units]).nonzero()  # prompt, row, unit
+        places = (differs & wanted[:, numbers]).nonzero()  # prompt, row, unit among these numbers
         if not len(places):
             continue
         for prompt, row, unit in (part.unbind(1) for part in torch.split(places, _ROWS)):
             each = torch.arange(len(prompt), device=clean.device)
-            if units.start == 0:
+            if of_features:
                 of_unit = change_of[prompt, :, unit, None]  # [rows, position, 1]
-                moved = dictionary.decoder[unit][:, None] * of_unit
+                moved = dictionary.decoder[numbers[unit]][:, None] * of_unit
                 scale = dictionary.scale(clean)
                 moved = moved if scale is None else moved * scale[prompt]
             else:
@@ -108,4 +112,4 @@ def _moves(
                 here = torch.zeros_like(moved)
                 here[each, row] = moved[each, row]
                 moved = here
-            yield _Move(prompt, row, unit + units.start, moved)
+            yield _Move(prompt, row, numbers[unit], moved)

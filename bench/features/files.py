@@ -24,10 +24,11 @@ from .places import Place
 from .saved import Settings, autoencoder
 from .store import Dictionaries, Stored
 
-__all__ = ["from_folder", "read", "stored"]
+__all__ = ["FILES", "from_folder", "read", "stored"]
 
 _Found = TypeVar("_Found")
-_CONFIG, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
+FILES = _CONFIG, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
+"""What sae_lens makes a dictionary of."""
 
 
 def read(folder: Path) -> Dictionary:
@@ -98,7 +99,7 @@ def from_folder(config: DecoderConfig, path: Path) -> Dictionaries:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted({file.parent for name in (_CONFIG, _WEIGHTS) for file in path.rglob(name)})
+    return sorted({file.parent for name in FILES for file in path.rglob(name)})
 
 
 def _read(folder: Path) -> Dictionary:

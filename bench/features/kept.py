@@ -96,7 +96,11 @@ def circuit_metrics(
         rows: circuits times prompts that are run at a time, which bounds memory.
     """
     at_once, found = max(1, rows // len(pairs)), []
-    embedded = decoder.embed(pairs.clean)
+    first = max(0, min(place.layer for place in dictionaries))
+    # In front of the first layer in scope all circuits are the model.
+    entering = decoder.embed(pairs.clean)
+    if first:
+        entering = record(decoder, entering)[Place("resid", first - 1)]
     for part in torch.split(circuits, at_once):
         kept = nodes.split(part)
 
@@ -105,8 +109,8 @@ def circuit_metrics(
                 return x
             return _replaced(dictionaries[place], x.view(n, -1, *x.shape[1:]), kept[place], means[place]).flatten(0, 1)
 
-        each = torch.arange(len(pairs), device=embedded.device).repeat(len(part))
-        final = walk(decoder, embedded.repeat(len(part), 1, 1), visit)
+        each = torch.arange(len(pairs), device=entering.device).repeat(len(part))
+        final = walk(decoder, entering.repeat(len(part), 1, 1), visit, first)
         repeated = pairs[each]
         found.append(metric(decoder.unembed(repeated.read(final)), repeated).view(len(part), -1).mean(1))
     return torch.cat(found)
@@ -118,13 +122,20 @@ def _replaced(
     kept: Bool[Tensor, "circuits row units"],
     mean: Mean,
 ) -> Float[Tensor, "circuits prompts position d_model"]:
-    """The vectors with every node that is not kept at its mean."""
-    kept = kept[:, None]  # for all prompts
-    features_kept = kept[..., : dictionary.n_features]
+    """The vectors with every node that is not kept at its mean.
+
+    Where the error is kept that is x with the other features moved to their means, else the means with the kept features in
+    place; either way one product with the decoder.
+    """
     if bool(kept.all()):
         return x
+    kept = kept[:, None]  # for all prompts
+    features_kept = kept[..., : dictionary.n_features]
     features = dictionary.encode(x)
-    out = dictionary.decode(torch.where(features_kept, features, mean.features), x)
     if not dictionary.errors:
-        return out
-    return out + torch.where(kept[..., -1:], x - dictionary.decode(features, x), mean.error)
+        return dictionary.decode(torch.where(features_kept, features, mean.features), x)
+    error_kept = kept[..., -1:]
+    base = torch.where(error_kept, x, dictionary.origin(x) + mean.error)
+    stays = torch.where(features_kept, features, mean.features)
+    written = torch.where(error_kept, stays - features, stays)
+    return base + dictionary.write(written, x)

@@ -11,12 +11,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import FetchError, UsageError
 from ..graph.config import DecoderConfig
@@ -73,7 +74,7 @@ def _decoder(sae: Any, normalise: Normalise) -> tuple[Float[Tensor, "features d_
     n = int(sae.cfg.d_sae)
     undo = sae.run_time_activation_norm_fn_out
     if normalise != "none":
-        sae.run_time_activation_norm_fn_out = nn.Identity()
+        sae.run_time_activation_norm_fn_out = lambda x: x
     logging.disable(
         logging.WARNING
     )  # temporal ones say each time that this is not all they reconstruct, which is known here
@@ -136,13 +137,13 @@ def from_release(config: DecoderConfig, release: str, ids: Sequence[str]) -> Dic
         size += 8 * settings.d_in * settings.n_features
         held[settings.place] = dictionary
         if size > HELD_BYTES:
-            held[settings.place] = Stored(
-                dictionary.d_in,
-                dictionary.n_features,
-                True,
-                lambda sae_id=sae_id: _released(release, sae_id)[1],  # type: ignore[misc]
-            )
+            read = partial(_dictionary, release, sae_id)
+            held[settings.place] = Stored(dictionary.d_in, dictionary.n_features, True, read)
     return Dictionaries(config, held)
+
+
+def _dictionary(release: str, sae_id: str) -> Dictionary:
+    return _released(release, sae_id)[1]
 
 
 def _released(release: str, sae_id: str) -> tuple[Settings, Dictionary]:

@@ -21,7 +21,7 @@ Visit = Callable[[Place, Tensor], Tensor]
 
 
 def walk(
-    decoder: Decoder, x: Float[Tensor, "batch position d_model"], visit: Visit
+    decoder: Decoder, x: Float[Tensor, "batch position d_model"], visit: Visit, first: int = 0
 ) -> Float[Tensor, "batch position d_model"]:
     """Final residual stream of a pass that visits every place. Cost: one forward.
 
@@ -29,6 +29,7 @@ def walk(
         decoder: the model.
         x: what enters the first layer, as `decoder.embed(tokens)` gives it; it is visited as `embed`.
         visit: what is done at each place.
+        first: the layer to begin with, if `x` is what enters that one; it is then visited by nobody.
 
     Example:
         >>> from mechboard.ground_truth.mini import model
@@ -39,8 +40,9 @@ def walk(
     """
     count(forward=x.shape[0])
     config = decoder.config
-    x = visit(Place("embed", -1), x)
-    for layer in range(config.n_layers):
+    if first == 0:
+        x = visit(Place("embed", -1), x)
+    for layer in range(first, config.n_layers):
         written = visit(Place("attn", layer), decoder.attention(layer, x))
         mid = x + written
         if config.has_mlp:

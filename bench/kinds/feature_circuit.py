@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ..contract.scores import Exhibit, Part
 from ..errors import InvalidSolution
-from .feature_exhibits import Position, Unit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..features.nodes import Node, Nodes
+    from ..features.places import Place
     from ..features.problem import FeatureEdges, FeatureProblem, FeatureScores
     from ..metrics.feature_contexts import Active
     from ..metrics.feature_examination import Contexts
@@ -22,31 +22,29 @@ if TYPE_CHECKING:
 TOP = 40
 """How many nodes a record holds."""
 MOST_NODES, MOST_EDGES = 60, 200
-_MOST_CONTEXTS, _MOST_PROMOTED = 5, 8
+_MOST_CONTEXTS, _MOST_PROMOTED, _MOST_WORDS = 5, 8, 1000
 _BEFORE, _BEHIND = 12, 3
 
+Position = Annotated[int, Field(ge=0, lt=2**31)]
+Unit = Annotated[int, Field(ge=0, lt=2**31)]
 PlaceName = Annotated[str, Field(pattern=r"^(embed|(attn|mlp|resid)_\d{1,3})$")]
 Word = Annotated[str, Field(max_length=60)]
+Passage = Annotated[str, Field(max_length=1000)]
 Link = Annotated[str, Field(max_length=400, pattern=r"^(https://[^\s\"'<>]+)?$")]
 
 
 class Context(Part):
-    """A piece of text with how active a feature is at one of its tokens, the `at`-th."""
+    """A piece of text around a token, with how active a feature is at the token."""
 
-    tokens: Annotated[tuple[Word, ...], Field(strict=False, min_length=1, max_length=64)]
-    at: Annotated[int, Field(ge=0, lt=64)]
+    before: Passage
+    token: Word
+    behind: Passage
     activation: float
-
-    @model_validator(mode="after")
-    def _the_token_is_there(self) -> Self:
-        if self.at >= len(self.tokens):
-            raise ValueError(f"a context of {len(self.tokens)} tokens is active at token {self.at}")
-        return self
 
     @property
     def text(self) -> str:
         """The text with the token in brackets."""
-        return " ".join(f"[{token}]" if i == self.at else token for i, token in enumerate(self.tokens))
+        return f"{self.before}[{self.token}]{self.behind}"
 
 
 class Promoted(Part):
@@ -104,7 +102,7 @@ class FeatureCircuit(Exhibit):
     type: Literal["feature-circuit"] = "feature-circuit"
     places: Annotated[tuple[PlaceSize, ...], Field(strict=False, min_length=1, max_length=1000)]
     positions: Annotated[int, Field(ge=1, lt=2**20)] | None
-    words: Annotated[tuple[Word, ...], Field(strict=False, max_length=1000)] = ()
+    words: Annotated[tuple[Word, ...], Field(strict=False, max_length=_MOST_WORDS)] = ()
     nodes: Annotated[tuple[CircuitNode, ...], Field(strict=False, max_length=MOST_NODES)]
     edges: Annotated[tuple[CircuitEdge, ...], Field(strict=False, max_length=MOST_EDGES)] = ()
 
@@ -147,7 +145,7 @@ class FeatureCircuit(Exhibit):
             told += ["-> " + " ".join(p.token for p in node.promoted[:3])] if node.promoted else []
             yield f"{node.score:>+11.4g}  {node.name:<20} {'  '.join(told)}".rstrip()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every node with its contexts and the tokens that it promotes, as text."""
         return [
             {
@@ -195,37 +193,44 @@ def feature_circuit(
 
     Without contexts features have neither text nor promoted tokens, since tokens have no words.
     """
-    from ..metrics.feature_contexts import promoted_tokens, top_contexts
-
     nodes = problem.nodes
     chosen = _strongest(scores.scores, top)
     shown = [nodes[i] for i in chosen]
-    found: dict[tuple[str, int], tuple[tuple[Context, ...], tuple[Promoted, ...], str]] = {}
-    if contexts is not None:
-        features = list(dict.fromkeys((n.place, n.unit) for n in shown if n.unit is not None))
-        where = top_contexts(problem.model, problem.dictionaries, contexts.tokens, features, most=_MOST_CONTEXTS)
-        raised = promoted_tokens(problem.model, problem.dictionaries, features, len(contexts.words), _MOST_PROMOTED)
-        for place, unit in features:
-            found[str(place), unit] = (
-                tuple(_context(contexts, each) for each in where[place, unit]),
-                tuple(Promoted(token=_word(contexts, t), weight=_rounded(w)) for t, w in raised[place, unit]),
-                contexts.link(place, unit) if contexts.link is not None else "",
-            )
-
-    def illustrated(node: Node, score: float) -> CircuitNode:
-        text, tokens, link = found.get((str(node.place), -1 if node.unit is None else node.unit), ((), (), ""))
-        return _node(node, score, contexts=text, promoted=tokens, link=link)
-
-    example = problem.pairs.clean[0].tolist() if contexts is not None and nodes.positions is not None else []
+    features = dict.fromkeys((node.place, node.unit) for node in shown if node.unit is not None)
+    told = {} if contexts is None else _illustrations(problem, contexts, list(features))
+    words: tuple[str, ...] = ()
+    if contexts is not None and nodes.positions is not None:
+        words = tuple(_word(contexts, token) for token in problem.pairs.clean[0, :_MOST_WORDS].tolist())
     return FeatureCircuit(
         places=tuple(
             PlaceSize(place=str(place), n_features=n, error=place in nodes.errors) for place, n in nodes.sizes.items()
         ),
         positions=nodes.positions,
-        words=tuple(_word(contexts, token) for token in example) if contexts is not None else (),
-        nodes=tuple(illustrated(n, float(scores.scores[i])) for i, n in zip(chosen, shown, strict=True)),
+        words=words,
+        nodes=tuple(
+            _node(node, float(scores.scores[i]), **told.get((node.place, -1 if node.unit is None else node.unit), {}))
+            for i, node in zip(chosen, shown, strict=True)
+        ),
         edges=_edges(scores.edges, chosen),
     )
+
+
+def _illustrations(
+    problem: FeatureProblem, contexts: Contexts, features: Sequence[tuple[Place, int]]
+) -> dict[tuple[Place, int], dict[str, Any]]:
+    """Contexts, promoted tokens and link of each feature."""
+    from ..metrics.feature_contexts import promoted_tokens, top_contexts
+
+    where = top_contexts(problem.model, problem.dictionaries, contexts.tokens, features, most=_MOST_CONTEXTS)
+    raised = promoted_tokens(problem.model, problem.dictionaries, features, len(contexts.words), _MOST_PROMOTED)
+    return {
+        (place, unit): {
+            "contexts": tuple(_context(contexts, each) for each in where[place, unit]),
+            "promoted": tuple(Promoted(token=_word(contexts, t), weight=_rounded(w)) for t, w in raised[place, unit]),
+            "link": contexts.link(place, unit) if contexts.link is not None else "",
+        }
+        for place, unit in features
+    }
 
 
 def _strongest(scores: Tensor, top: int) -> list[int]:
@@ -251,13 +256,18 @@ def _edges(edges: FeatureEdges | None, chosen: list[int]) -> tuple[CircuitEdge, 
 
 
 def _context(contexts: Contexts, active: Active) -> Context:
-    start, end = max(active.position - _BEFORE, 0), active.position + _BEHIND + 1
-    tokens = contexts.tokens[active.sequence, start:end].tolist()
-    return Context(
-        tokens=tuple(_word(contexts, token) for token in tokens),
-        at=active.position - start,
-        activation=_rounded(active.activation),
+    tokens = contexts.tokens[active.sequence].tolist()
+    # Words that hold their own white space are joined as they are.
+    between = "" if any(word.startswith(" ") for word in contexts.words) else " "
+    before, behind = (
+        "".join(shown)
+        for shown in (
+            [_word(contexts, t) + between for t in tokens[max(active.position - _BEFORE, 0) : active.position]],
+            [between + _word(contexts, t) for t in tokens[active.position + 1 : active.position + 1 + _BEHIND]],
+        )
     )
+    token = _word(contexts, tokens[active.position])
+    return Context(before=before, token=token, behind=behind, activation=_rounded(active.activation))
 
 
 def _word(contexts: Contexts, token: int) -> str:

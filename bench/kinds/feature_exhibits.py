@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..contract.scores import Curve, Exhibit, Part
+from .feature_circuit import feature_circuit
 
 if TYPE_CHECKING:
+    from ..contract.task import Instance
     from ..features.nodes import Nodes
+    from ..features.problem import FeatureProblem, FeatureScores
+    from ..metrics.features import FeatureEvaluation
     from ..metrics.linearity import Compared
     from ..metrics.node_circuits import NodeCurve
 
 Name = Annotated[str, Field(max_length=120)]
-Position = Annotated[int, Field(ge=0, lt=2**31)]
-Unit = Annotated[int, Field(ge=0, lt=2**31)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
 Of = Literal["faithfulness", "completeness"]
 Points = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=2000)]
 _MOST_CURVES = 64
@@ -119,36 +120,38 @@ def _of_curve(name: str, curve: Curve, origin: Any) -> SetCurve:
     return SetCurve(of=of, name=name, origin=origin, n_nodes=curve.x, values=curve.y)
 
 
-class NodeEffect(Part):
-    """A node with the effect that was estimated and the exact one; `feature` is None for an error."""
-
-    place: Name
-    position: Position | None
-    feature: Unit | None
-    estimate: float
-    exact: float
+Effects = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=_MOST_POINTS)]
 
 
-class PlaceFit(Part):
-    """Estimates beside exact effects at one place: how they go together, and what all of them add to.
+class PlaceEffects(Part):
+    """Estimated effects of some nodes at one place beside exact ones: how they go together, and what all of them add to.
 
-    Both are None where all estimates or all effects are equal. `slope` is that of exact effects on estimates.
+    Correlation and slope, that of exact effects on estimates, are None where all estimates or all effects are equal.
     """
 
     place: Name
-    n: Annotated[int, Field(ge=1, lt=2**63)]
     correlation: Annotated[float | None, Field(ge=-1 - 1e-9, le=1 + 1e-9)]
     slope: float | None
     estimated: float
     exact: float
+    nodes: Annotated[tuple[Name, ...], Field(strict=False, min_length=1, max_length=_MOST_POINTS)]
+    estimates: Effects
+    effects: Effects
+
+    @model_validator(mode="after")
+    def _every_node_has_both(self) -> Self:
+        if not len(self.nodes) == len(self.estimates) == len(self.effects):
+            raise ValueError(
+                f"{len(self.nodes)} nodes have {len(self.estimates)} estimates and {len(self.effects)} effects"
+            )
+        return self
 
 
 class Basis(Part):
-    """Features, or neurons: every place, and the nodes worth drawing."""
+    """Features, or neurons, at every place."""
 
     name: Name
-    places: Annotated[tuple[PlaceFit, ...], Field(strict=False, min_length=1, max_length=1000)]
-    points: Annotated[tuple[NodeEffect, ...], Field(strict=False, max_length=_MOST_POINTS)]
+    places: Annotated[tuple[PlaceEffects, ...], Field(strict=False, min_length=1, max_length=200)]
 
 
 class Linearity(Exhibit):
@@ -167,11 +170,7 @@ class Linearity(Exhibit):
         return cls(
             measured=measured,
             bases=tuple(
-                Basis(
-                    name=name,
-                    places=tuple(_fit(part) for part in parts),
-                    points=tuple(point for part in parts for point in _points(nodes, part)),
-                )
+                Basis(name=name, places=tuple(_effects(nodes, part) for part in parts))
                 for name, (nodes, parts) in compared.items()
                 if parts
             ),
@@ -184,35 +183,52 @@ class Linearity(Exhibit):
                 told = "no correlation" if fit.correlation is None else f"r {fit.correlation:.3f}"
                 yield f"{basis.name} at {fit.place}: {told}, sum {fit.estimated:+.4g} estimated, {fit.exact:+.4g} exact"
 
-    def rows(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, Any]]:
         """Every place of every basis."""
-        return [{"basis": basis.name} | fit.model_dump() for basis in self.bases for fit in basis.places]
+        shown = {"place", "correlation", "slope", "estimated", "exact"}
+        return [
+            {"basis": basis.name, **fit.model_dump(include=shown), "nodes": len(fit.nodes)}
+            for basis in self.bases
+            for fit in basis.places
+        ]
 
 
-def _fit(part: Compared) -> PlaceFit:
+def _effects(nodes: Nodes, part: Compared) -> PlaceEffects:
     import torch
 
     from ..metrics.exact import Effects, fit
 
     drops = torch.tensor(part.exact, dtype=torch.float64)
     found = fit(torch.tensor(part.estimates), Effects(torch.arange(len(drops)), drops, ""))
-    return PlaceFit(
+    return PlaceEffects(
         place=str(part.place),
-        n=len(part.nodes),
         correlation=part.r,
         slope=found.slope,
         estimated=sum(part.estimates),
         exact=sum(part.exact),
+        nodes=tuple(str(nodes[number]) for number in part.nodes),
+        estimates=tuple(float(f"{value:.4g}") for value in part.estimates),
+        effects=tuple(float(f"{value:.4g}") for value in part.exact),
     )
 
 
-def _points(nodes: Nodes, part: Compared) -> Iterator[NodeEffect]:
-    for number, estimate, exact in zip(part.nodes, part.estimates, part.exact, strict=True):
-        _, position, unit = nodes[number]
-        yield NodeEffect(
-            place=str(part.place),
-            position=position,
-            feature=unit,
-            estimate=float(f"{estimate:.4g}"),
-            exact=float(f"{exact:.4g}"),
+def exhibits_of(
+    instance: Instance[FeatureProblem], solution: FeatureScores, found: FeatureEvaluation
+) -> dict[str, Exhibit]:
+    """Everything that there is to look at, how much circuits explain first."""
+    problem, held_out = instance.problem, instance.held_out
+    exhibits: dict[str, Exhibit] = {}
+    if found.sets:
+        exhibits["explanation"] = Explanation.of(found.sets, held_out.published)
+    exhibits["circuit"] = feature_circuit(problem, solution, held_out.contexts)
+    compared = {
+        name: ((problem.neurons if name == "neurons" else problem).nodes, parts)
+        for name, parts in found.linear.items()
+        if parts
+    }
+    if compared:
+        exhibits["linearity"] = Linearity.of(
+            compared,
+            f"of the nodes that move their place furthest and as many others, on {problem.n_prompts:,} prompts",
         )
+    return exhibits

@@ -14,6 +14,8 @@ from ..contract.kind import Kind
 from ..contract.scores import Evaluation, Fact, TruthInfo
 from ..errors import InvalidSolution, PluginError, Unsupported
 from ..metrics.feature_measures import DEFINITIONS
+from .feature_circuit import FeatureCircuit
+from .feature_exhibits import Explanation, Linearity, exhibits_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +39,9 @@ class FeaturesKind(Kind["FeatureProblem", "FeatureScores"]):
     definitions = DEFINITIONS
     shown = ("faithfulness", "completeness", "auc", "average-precision", "linearity")
     sees = frozenset({"truth"})
+    exhibits = (Explanation, FeatureCircuit, Linearity)
     trials = "mechboard.conformance.features:TRIALS"
+    task_trials = "mechboard.conformance.features_tasks:TRIALS"
 
     def check_instance(self, instance: Instance[FeatureProblem]) -> None:
         """See that truths are of the problem's features, and that the scope holds some of them.
@@ -106,7 +110,13 @@ class FeaturesKind(Kind["FeatureProblem", "FeatureScores"]):
         from ..metrics.features import evaluate_nodes
 
         found = evaluate_nodes(instance.problem, solution, instance.held_out, instance.truths, task.chance)
-        return Evaluation(headline="faithfulness", measures=found.measures, curves=found.curves, notes=found.notes)
+        return Evaluation(
+            headline="faithfulness",
+            measures=found.measures,
+            curves=found.curves,
+            exhibits=exhibits_of(instance, solution, found),
+            notes=found.notes,
+        )
 
     def facts(self, instance: Instance[FeatureProblem]) -> tuple[Fact, ...]:
         """Dictionaries and nodes."""

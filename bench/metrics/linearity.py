@@ -25,7 +25,7 @@ from ..features.places import Place
 from ..features.problem import FeatureProblem
 from .correlation import correlation
 
-_FURTHEST = 12
+_FURTHEST = 8
 
 
 class Compared(NamedTuple):
@@ -77,15 +77,17 @@ def _measured(problem: FeatureProblem) -> tuple[Int[Tensor, " measured"], Float[
 def _chosen(problem: FeatureProblem) -> Int[Tensor, " measured"]:
     nodes = problem.nodes
     size = {place: torch.zeros(nodes.rows, nodes.width(place)) for place in nodes.places}
-    for batch in runs(problem):
-        for place, dictionary in problem.dictionaries.items():
+    batches = runs(problem)
+    for place, dictionary in problem.dictionaries.items():
+        for batch in batches:
             changed = change(dictionary, batch.clean[place], batch.patched(place))
-            length = torch.linalg.vector_norm(dictionary.decoder, dim=1)
-            moved = [changed.features.abs().sum(0) * length]
+            moved = [torch.zeros(changed.features.shape[1], dictionary.n_features)]
+            length = torch.linalg.vector_norm(dictionary.decoder[changed.active], dim=1)
+            moved[0][:, changed.active] = (changed.features.abs().sum(0) * length).float().cpu()
             if dictionary.errors:
-                moved.append(torch.linalg.vector_norm(changed.error, dim=-1).sum(0)[:, None])
+                moved.append(torch.linalg.vector_norm(changed.error, dim=-1).sum(0)[:, None].float().cpu())
             at_positions = torch.cat(moved, 1)
-            size[place] += (at_positions if nodes.rows > 1 else at_positions.sum(0, keepdim=True)).cpu()
+            size[place] += at_positions if nodes.rows > 1 else at_positions.sum(0, keepdim=True)
     index = nodes.split(torch.arange(len(nodes)))
     parts = []
     for place, sizes in size.items():

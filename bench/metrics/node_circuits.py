@@ -53,7 +53,8 @@ class NodeCurve(NamedTuple):
         >>> NodeCurve((1, 10), (1.0, 1.0), (0.0, 0.0)).area(100)
         (1.0, 0.0)
         """
-        x = [math.log(count) for count in (*self.counts, n_all)]
+        # a dictionary may have fewer features than there are neurons
+        x = [math.log(count) for count in (*self.counts, max(n_all, self.counts[-1]))]
         close = [max(0.0, 1 - abs(1 - f)) for f in self.faithfulness]
         rest = [abs(f) for f in self.complement]
         return _mean_height(x, [*close, close[-1]]), _mean_height(x, [*rest, rest[-1]])

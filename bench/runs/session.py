@@ -94,7 +94,7 @@ class Session:
     """A plan, the folder that keeps its records, and how its cells are run.
 
     `command` is how one would do it again, for the records; the command line's own if it is not given. With `own` the
-    plan's one task is made of what the user gave on the spot; it is tried here, so that a mistake in it ends the run.
+    plan's tasks are made of what the user gave on the spot; they are tried here, so that a mistake in one ends the run.
 
     Raises:
         UsageError: the settings contradict each other, or do not work on this machine.
@@ -141,7 +141,8 @@ class Session:
             if not settings.inline:
                 _warm_up()
             if self._own:
-                self._plan.cells[0].task.load(0, "cpu")
+                for task in {planned.cell.task: planned.task for planned in self._plan.cells}.values():
+                    task.load(0, "cpu")
         yield from runner.run(self._plan)
 
 

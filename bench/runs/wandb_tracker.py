@@ -1,4 +1,4 @@
-"""Weights & Biases as an observer of a run: one W&B run per cell, with measures, curves, tables of texts and the record.
+"""Weights & Biases as an observer of a run: one W&B run per cell, with measures, curves, tables of texts and exhibits, and the record.
 
 Local records are the truth. If W&B is absent or fails, that is one warning, and nothing else changes.
 """
@@ -6,7 +6,7 @@ Local records are the truth. If W&B is absent or fails, that is one warning, and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..records.store import Store
@@ -72,12 +72,20 @@ class WandbTracker:
             values = {name: measure.value for name, measure in record.measures.items()}
             run.summary.update({"status": record.status, "seconds": outcome.seconds} | values)
             for file in self._store.files(cell):
-                rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-                columns = list(rows[0]) if rows else []
-                table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in rows])
-                run.log({file.name.split(".")[1]: table})
+                texts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+                run.log({file.name.split(".")[1]: _table(texts)})
+            for name, exhibit in record.exhibits.items():
+                if rows := exhibit.table():
+                    run.log({name: _table(rows)})
             artifact: Any = wandb.Artifact(f"record-{record.solution_id.partition(':')[2]}", type="record")
             artifact.add_file(str(self._store.path(cell)))
             run.log_artifact(artifact)
         finally:
             run.finish(exit_code=0 if record.status == "done" else 1)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    import wandb
+
+    names = list(rows[0]) if rows else []
+    return wandb.Table(columns=[*names], data=[[row[name] for name in names] for row in rows])

@@ -4,7 +4,8 @@
 - `templates`  sentences with slots; `grammar` fills them into documents, one function per genre;
 - `corpus`     documents packed into sequences of token ids, from a seed; `tokens` the tokenizer;
 - `train`      makes the weights; `model` opens them, and refuses any but those that the card was written for;
-- `effects`    the exact effect of every edge on each task.
+- `effects`    the exact effect of every edge on each task;
+- `dictionaries`  sparse autoencoders of its vectors, and what makes them.
 
 `python -m mechboard.ground_truth.mini.corpus` prints a page of the language.
 """

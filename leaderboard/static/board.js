@@ -234,3 +234,111 @@ const pick = (plot) => {
 };
 
 document.querySelectorAll("svg.plot.curves").forEach((plot) => { describe(plot); pick(plot); });
+
+// -- parts of a picture that tell more, from their rows in its table: by mouse, by finger, by arrow keys
+
+const LEAVING = 200, GAP = 8;
+
+// Beside the part if there is room, else below or above it, and always within the window.
+const placeCard = (card, part) => {
+  const at = part.getBoundingClientRect(), own = card.getBoundingClientRect();
+  const within = (value, size, room) => Math.max(GAP, Math.min(value, room - size - GAP));
+  let left = at.right + GAP, { top } = at;
+  if (left + own.width > innerWidth) left = at.left - GAP - own.width;
+  if (left < 0) {
+    left = at.left;
+    top = at.bottom + GAP + own.height > innerHeight ? at.top - GAP - own.height : at.bottom + GAP;
+  }
+  card.style.left = `${within(left, own.width, innerWidth)}px`;
+  card.style.top = `${within(top, own.height, innerHeight)}px`;
+};
+
+// The nearest part in the direction of an arrow key.
+const towards = (parts, from, key) => {
+  const across = { ArrowLeft: -1, ArrowRight: 1 }[key], down = { ArrowUp: -1, ArrowDown: 1 }[key];
+  const middle = (part) => { const b = part.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; };
+  const [x, y] = middle(from);
+  const ahead = parts.map((part) => {
+    const [dx, dy] = middle(part).map((value, i) => value - [x, y][i]);
+    const [along, aside] = across ? [dx * across, dy] : [dy * down, dx];
+    return { part, along, far: along + 3 * Math.abs(aside) };
+  }).filter(({ along }) => along > 4);
+  return ahead.sort((a, b) => a.far - b.far)[0]?.part;
+};
+
+const bindPicture = (figure, index) => {
+  const picture = figure.querySelector("svg"), card = figure.querySelector(".card");
+  const rows = new Map([...figure.querySelectorAll("tr[data-part]")].map((row) => [row.dataset.part, row]));
+  const parts = [...picture.querySelectorAll("[data-part]")], joins = [...picture.querySelectorAll("[data-joins]")];
+  if (!parts.length) return;
+  let shown = null, leaving = 0;
+  const hide = () => {
+    clearTimeout(leaving);
+    card.hidden = true;
+    shown?.classList.remove("on");
+    shown?.removeAttribute("aria-describedby");
+    picture.classList.remove("picked");
+    shown = null;
+  };
+  const show = (part) => {
+    clearTimeout(leaving);
+    if (shown === part) return;
+    hide();
+    shown = part;
+    const row = rows.get(part.dataset.part), heads = row.closest("table").tHead.rows[0].cells;
+    card.replaceChildren(...[...row.cells].filter((cell) => cell.hasChildNodes()).map((cell) => {
+      const line = document.createElement("div");
+      if (cell.cellIndex) line.append(Object.assign(document.createElement("span"), { className: "quiet", textContent: `${heads[cell.cellIndex].textContent} ` }));
+      line.append(...cell.cloneNode(true).childNodes);
+      return line;
+    }));
+    card.hidden = false;
+    placeCard(card, part);
+    part.classList.add("on");
+    part.setAttribute("aria-describedby", card.id);
+    picture.classList.add("picked");
+    joins.forEach((join) => join.classList.toggle("on", join.dataset.joins.split(" ").includes(part.dataset.part)));
+  };
+  const leave = () => {
+    leaving = setTimeout(() => {
+      if (shown !== document.activeElement && !card.contains(document.activeElement)) hide();
+    }, LEAVING);
+  };
+  card.id = `card-${index}`;
+  card.addEventListener("pointerenter", () => clearTimeout(leaving));
+  card.addEventListener("pointerleave", leave);
+  card.addEventListener("focusout", leave);
+  parts.forEach((part, place) => {
+    const title = part.querySelector("title");
+    part.setAttribute("role", "button");
+    part.setAttribute("aria-label", title.textContent.split("\n")[0]);
+    part.setAttribute("tabindex", place ? "-1" : "0");
+    title.remove();
+    part.addEventListener("pointerenter", () => show(part));
+    part.addEventListener("pointerleave", leave);
+    part.addEventListener("focus", () => {
+      parts.forEach((other) => other.setAttribute("tabindex", other === part ? "0" : "-1"));
+      show(part);
+    });
+    part.addEventListener("blur", leave);
+    part.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); shown === part ? hide() : show(part); }
+      if (!event.key.startsWith("Arrow")) return;
+      event.preventDefault();
+      towards(parts, part, event.key)?.focus();
+    });
+  });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+  addEventListener("scroll", () => {
+    if (!shown) return;
+    const at = shown.getBoundingClientRect();
+    if (at.bottom < 0 || at.top > innerHeight) hide();
+    else placeCard(card, shown);
+  }, { passive: true, capture: true });
+  picture.setAttribute("role", "group");
+  const hint = document.createElement("li");
+  hint.textContent = "point at a part, or tab to one and use the arrow keys, to see what it stands for";
+  figure.querySelector(".legend").append(hint);
+};
+
+document.querySelectorAll(".telling").forEach(bindPicture);

@@ -35,7 +35,8 @@ _CHECKPOINT, _DIGITS = "model_final.pth", "NeelNanda/gpt-neox-tokenizer-digits"
 _MASKS = (".mask", ".IGNORE")  # buffers of TransformerLens' attention
 
 
-def _placed(downloaded: Mapping[str, Path], target: Path) -> None:
+def placed(downloaded: Mapping[str, Path], target: Path) -> None:
+    """The folder of an asset whose files are those of the hub."""
     for name, path in downloaded.items():
         place(path, target / name)
 
@@ -70,7 +71,7 @@ GPT2 = Asset(
     files=(*_MODEL, "vocab.json", "merges.txt"),
     repository="openai-community/gpt2",
     sources=(*_MODEL, "vocab.json", "merges.txt"),
-    convert=_placed,
+    convert=placed,
 )
 ATTN_ONLY_4L = Asset(
     name="attn-only-4l",
@@ -84,7 +85,7 @@ NEOX_DIGITS = Asset(
     files=("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     repository=_DIGITS,
     sources=("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    convert=_placed,
+    convert=placed,
 )
 
 
@@ -94,7 +95,7 @@ def load_gpt2(folder: Path, *, device: str = "cpu") -> Decoder:
     Raises:
         ModelError: the folder holds no checkpoint that can be read, or one of another shape than 12 layers of 12 heads.
     """
-    return _shaped(load_checkpoint(folder, device=device), folder, layers=12, heads=12, mlp=True)
+    return shaped(load_checkpoint(folder, device=device), folder, layers=12, heads=12, mlp=True)
 
 
 def load_attn_only_4l(folder: Path, *, device: str = "cpu") -> Decoder:
@@ -108,7 +109,7 @@ def load_attn_only_4l(folder: Path, *, device: str = "cpu") -> Decoder:
         state = load_file(folder / "model.safetensors")
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"The checkpoint in {str(folder)!r} cannot be opened: {error}") from error
-    return _shaped(_native(state, config, repr(str(folder))), folder, layers=4, heads=8, mlp=False).to(device=device)
+    return shaped(_native(state, config, repr(str(folder))), folder, layers=4, heads=8, mlp=False).to(device=device)
 
 
 def _config(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _native(state: Mapping[str, Tensor], config: Mapping[str, Any], what: str) -
         ) from error
 
 
-def _shaped(decoder: Decoder, folder: Path, *, layers: int, heads: int, mlp: bool) -> Decoder:
+def shaped(decoder: Decoder, folder: Path, *, layers: int, heads: int, mlp: bool) -> Decoder:
     """The decoder, if it has the graph on which the task's circuits are drawn."""
     config = decoder.config
     found = (config.n_layers, config.n_heads, config.d_mlp > 0)

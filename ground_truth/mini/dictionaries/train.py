@@ -11,6 +11,7 @@ measures them and writes the card. About 8 minutes on one core.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def activations(
 ) -> dict[Place, Float[Tensor, "tokens d_model"]]:
     """What stands at places on the first `n` sequences of a stream of the corpus."""
     found: dict[Place, list[Tensor]] = {place: [] for place in places}
-    for ids in sequences(stream, 0, n).split(64):
+    for ids in torch.split(sequences(stream, 0, n), 64):
         recorded = record(decoder, decoder.embed(ids))
         for place, parts in found.items():
             parts.append(recorded[place].flatten(0, 1))
@@ -48,7 +49,7 @@ def batches(rows: Float[Tensor, "tokens d_model"], seed: int) -> Iterator[Float[
     """Endless batches of rows, in a new order each time round."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for chosen in torch.randperm(len(rows), generator=generator).split(BATCH)[:-1]:
+        for chosen in torch.split(torch.randperm(len(rows), generator=generator), BATCH)[:-1]:
             yield rows[chosen]
 
 
@@ -73,6 +74,13 @@ def trained(rows: Float[Tensor, "tokens d_model"], place: Place, *, steps: int, 
     return SAETrainer(training, sae, batches(rows, seed)).fit()
 
 
+def save(sae: Any, folder: Path) -> None:
+    """Save what encodes and decodes, as sae_lens does; the settings in an order that is always the same."""
+    _, settings = sae.save_inference_model(folder)
+    content = json.loads(settings.read_text(encoding="utf-8"))
+    settings.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Train all of them and save them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -84,8 +92,7 @@ def main() -> None:
     decoder = model.load()
     places = all_places(decoder.config)
     for place, rows in activations(decoder, places, "train", SEQUENCES).items():
-        sae = trained(rows, place, steps=arguments.steps, seed=arguments.seed)
-        sae.save_inference_model(arguments.out / str(place))
+        save(trained(rows, place, steps=arguments.steps, seed=arguments.seed), arguments.out / str(place))
 
 
 if __name__ == "__main__":
