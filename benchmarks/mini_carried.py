@@ -1,6 +1,6 @@
 """Measure what the features of the small model's dictionaries carry, and how stable the truths are that follow.
 
-    OMP_NUM_THREADS=1 python benchmarks/mini_carried.py [--version 1] [--texts 2048] [--prompts 64]
+    OMP_NUM_THREADS=1 python benchmarks/mini_carried.py [--version 1] [--texts 4096] [--prompts 32]
 
 Writes `ground_truth/mini/carried/features.v<N>.json` and prints how many features carry what at which place. The published
 truth is of words that were held out of training. Under `stability`, for every task and share:
@@ -114,11 +114,13 @@ def _codes(verdict: Verdict) -> Tensor:
 
 
 def worth_keeping(found: Evidence) -> Evidence:
-    """Features that separate something and touch nothing else, as they stand in the file."""
+    """Features that separate something and touch nothing else."""
     headline = Thresholds()
     kept = torch.stack([found.separates(c, headline) & found.selective(v, headline) for c, v in VARIABLE_OF.items()])
     every = stored.packed(found)
-    return stored.unpacked({name: every[name] for name, keep in zip(found.features, kept.any(0), strict=True) if keep})
+    return stored.unpacked(
+        {name: every[name] for name, keep in zip(found.features, kept.any(0).tolist(), strict=True) if keep}
+    )
 
 
 def table(found: Evidence, places: list[str]) -> str:
@@ -142,7 +144,7 @@ def content(n_texts: int, n_prompts: int) -> dict[str, Any]:
     with torch.no_grad():
         measured = measure(decoder, in_memory, "test", n_texts=n_texts, n_prompts=n_prompts)
         trained = evidence(measure(decoder, in_memory, "train", n_texts=n_texts, n_prompts=n_prompts, seed=1))
-        everything = evidence(measured)
+        everything = stored.unpacked(stored.packed(evidence(measured)))  # as it stands in the file
         print(f"measured in {time.process_time() - begun:.0f} s", flush=True)
         again = list(resampled(measured, n_texts, n_prompts))
     published = worth_keeping(everything)
@@ -179,8 +181,8 @@ def written(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", type=int, default=1)
-    parser.add_argument("--texts", type=int, default=2048)
-    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--texts", type=int, default=4096)
+    parser.add_argument("--prompts", type=int, default=32)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = content(arguments.texts, arguments.prompts)

@@ -44,9 +44,7 @@ class Ablations:
     def shares(
         self, place: Place, dictionary: Dictionary, units: Int[Tensor, " units"]
     ) -> Float[Tensor, "units prompts"]:
-        """The share of the behaviour that each feature takes along, prompt by prompt. Cost: a forward per feature that is not
-        the same everywhere.
-        """
+        """The share of the behaviour that each feature takes along, prompt by prompt. Cost: a forward per feature that varies."""
         x, stream = self._recorded[place], beside(self._recorded, place)
         features = dictionary.encode(x)[..., units]
         mean = features[self._real].mean(0)

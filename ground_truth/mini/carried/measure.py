@@ -95,6 +95,7 @@ def evidence(places: list[PlaceMeasures]) -> Evidence:
         {v: torch.cat([part.word_areas[v] for part in parts]) for v in WORDS},
         {name: share([place.drops[name] for place in places]) for name in places[0].drops},
         {name: share([place.word_drops[name] for place in places]) for name in places[0].word_drops},
+        {name: torch.cat([place.drops[name].any(1) for place in places]) for name in places[0].drops},
     )
 
 
@@ -141,7 +142,7 @@ def measure(
 def _candidates(place: Place, dictionary: Dictionary, vectors: list[Tensor], asked: list[Texts]) -> PlaceMeasures:
     every = tuple(Activations.of(dictionary, v, t) for v, t in zip(vectors, asked, strict=True))
     areas = separated(every)
-    blank = Evidence((), *areas, {}, {})
+    blank = Evidence((), *areas, {}, {}, {})
     separates = torch.stack([blank.separates(c, CANDIDATES) for c in (*(c.name for c in CONTRASTS), *WORDS)]).any(0)
     touches = torch.stack([blank.touches(variable, CANDIDATES) for variable in BEHAVIOURS]).sum(0)
     units = (separates & (touches == 1)).nonzero().squeeze(1)

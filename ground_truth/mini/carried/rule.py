@@ -12,8 +12,8 @@ A feature *carries* a contrast (subject-number, gender, name:Anna, ...) of a var
 For a task, of features that carry something:
 
     true    it carries a contrast that the behaviour uses, and takes the share along of this very behaviour;
-    false   it carries another one, touches none that the behaviour uses, and takes at most a quarter of its largest share along
-            of this behaviour.
+    false   it carries another one, touches none that the behaviour uses, takes at most a quarter of its largest share along of
+            this behaviour, and is on in its prompts: one that never is has no effect there, which is too easy to find out.
 
 All others are outside the universe. Contrasts of one variable need not exclude each other: a feature that carries the number of any
 noun is true for agreement with the subject and for that within a relative clause, one of either noun alone true for one of them and
@@ -65,6 +65,7 @@ class Evidence:
         word_areas: and its AUC.
         shares: of each behaviour; of `name` and `argument` with words drawn at random.
         word_shares: of the behaviours of these with the feature's own word.
+        on: features that are not the same in all prompts of a behaviour.
     """
 
     features: tuple[str, ...]
@@ -74,6 +75,7 @@ class Evidence:
     word_areas: dict[str, Float[Tensor, " features"]]
     shares: dict[str, Share]
     word_shares: dict[str, Share]
+    on: dict[str, Bool[Tensor, " features"]]
 
     def touches(self, variable: str, thresholds: Thresholds) -> Bool[Tensor, " features"]:
         """Features that tell any of its values apart, however badly."""
@@ -146,10 +148,11 @@ def verdict(evidence: Evidence, use: Use, thresholds: Thresholds) -> Verdict:
         true |= carried(evidence, contrast, thresholds, asked)
         touched |= _touches(evidence, contrast, thresholds)
     of_this = torch.stack([evidence.shares[b].mean.abs() for b in use.behaviours]).amax(0)
+    on = torch.stack([evidence.on[b] for b in use.behaviours]).any(0)
     false = torch.zeros_like(true)
     for contrast in VARIABLE_OF.keys() - set(use.contrasts):
         little = of_this <= thresholds.elsewhere * evidence.share_of(contrast, DRIVES[contrast])
-        false |= carried(evidence, contrast, thresholds) & ~touched & little
+        false |= carried(evidence, contrast, thresholds) & ~touched & little & on
     return Verdict(true, true | false)
 
 

@@ -88,7 +88,7 @@ class Activations:
         units: Int[Tensor, " units"] | None = None,
     ) -> Activations:
         """Those of the features of a place, or of some of them."""
-        rows = vectors.flatten(0, 1).split(_ROWS)
+        rows = torch.split(vectors.flatten(0, 1), _ROWS)
         encoded = [dictionary.encode(x) if units is None else dictionary.encode(x)[:, units] for x in rows]
         return cls(texts, torch.cat(encoded).view(*vectors.shape[:2], -1))
 

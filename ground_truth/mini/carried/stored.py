@@ -1,7 +1,7 @@
 """What was measured, as a file, and the truths of a task that follow from it.
 
-Of every feature that separates something and is selective the file has AUCs from .6 and shares from .0005 on, with standard errors; what
-it leaves out counts as .5 and 0. The hashes of model and dictionaries stand in it, and of others it is refused.
+Of every feature that separates something and is selective the file has AUCs from .6 on, and shares, with standard errors, of the
+behaviours in whose prompts it is on; what it leaves out counts as .5 and 0. The hashes of model and dictionaries stand in it, and of others it is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .variables import BEHAVIOURS, CONTRASTS, USES, WORDS
 
 FEWEST = 5
 """Features that must be true, and that must be false, for a truth to be one."""
-_AREA, _SHARE = 0.6, 0.0005
+_AREA = 0.6
 _SUFFIX = "-features-mini"
 
 
@@ -162,16 +162,15 @@ def packed(evidence: Evidence) -> dict[str, dict[str, Any]]:
             return {c.name: round(x, 4) for c, x in zip(CONTRASTS, column, strict=True) if x >= _AREA}
 
         def shares(given: Mapping[str, Share], index: int = index) -> dict[str, list[float]]:
-            pairs = {name: [float(x[index]) for x in share] for name, share in given.items()}
-            return {name: [round(x, 5) for x in pair] for name, pair in pairs.items() if abs(pair[0]) >= _SHARE}
+            return {name: [round(float(x[index]), 4) for x in share] for name, share in given.items()}
 
         found[feature] = {
             "own": of(evidence.own),
             "anywhere": of(evidence.anywhere),
             "words": {v: [evidence.words[v][index], round(float(evidence.word_areas[v][index]), 4)] for v in WORDS
                       if float(evidence.word_areas[v][index]) >= _AREA},
-            "shares": shares(evidence.shares),
-            "word shares": shares(evidence.word_shares),
+            "shares": shares({name: share for name, share in evidence.shares.items() if evidence.on[name][index]}),
+            "word shares": shares({v: share for v, share in evidence.word_shares.items() if share.mean[index] != 0}),
         }  # fmt: skip
         found[feature] = {part: value for part, value in found[feature].items() if value}
     return found
@@ -196,4 +195,9 @@ def unpacked(content: Mapping[str, Mapping[str, Any]]) -> Evidence:
         {v: torch.tensor([area for _, area in pairs]) for v, pairs in words.items()},
         {name: shares("shares", name) for names in BEHAVIOURS.values() for name in names},
         {name: shares("word shares", name) for name in WORDS},
+        {
+            name: torch.tensor([name in row.get("shares", {}) for row in rows])
+            for names in BEHAVIOURS.values()
+            for name in names
+        },
     )
