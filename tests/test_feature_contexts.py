@@ -137,7 +137,7 @@ def test_the_circuit_holds_the_strongest_nodes_and_the_strongest_edges_among_the
     assert found.words == tuple(vocabulary.VOCABULARY[t] for t in asked.pairs.clean[0].tolist())
     assert not found.nodes[0].contexts
     assert found.nodes[2].contexts[0].token in vocabulary.VOCABULARY
-    assert len(found.nodes[2].promoted) == 8
+    assert len(found.nodes[2].promoted) == 6
 
 
 def test_a_context_is_text_around_its_token_and_words_with_their_own_white_space_are_joined_as_they_are():
@@ -185,7 +185,7 @@ def test_nodes_with_equal_scores_keep_their_order_and_a_record_holds_the_stronge
     source, target = torch.cartesian_prod(chosen, chosen)[chosen.repeat_interleave(36) != chosen.repeat(36)][:300].T
     edges = FeatureEdges(source, target, torch.linspace(-1.0, 2.0, 300))
     found = feature_circuit(asked, FeatureScores(torch.ones(len(asked.nodes)), edges=edges), None)
-    assert [node.name for node in found.nodes] == [str(asked.nodes[i]) for i in range(40)]
+    assert [node.name for node in found.nodes] == [str(asked.nodes[i]) for i in range(30)]
     assert len(found.edges) == 200
     assert [abs(e.effect) for e in found.edges] == sorted((abs(e.effect) for e in found.edges), reverse=True)
     assert found.edges[0].effect == 2.0

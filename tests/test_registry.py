@@ -9,7 +9,7 @@ from mechboard.runs.selection import select
 
 ROOT = Path(__file__).parent.parent
 NOT_A_TASK = {
-    "__init__", "suites", "own", "own_files", "own_removal", "own_samples", "tokenizers", "compiled_task", "trained_task", "mini_task", "llama2c",
+    "__init__", "suites", "own", "own_files", "own_removal", "own_samples", "own_pairs", "own_features", "tokenizers", "mini_behaviour", "mini_features", "sva", "figure3", "compiled_task", "trained_task", "mini_task", "llama2c",
     "paper_task", "assets", "figures", "words", "convert", "corpora", "scorer", "table",
     "backdoor_task", "classifier", "digit_task", "idx", "rudeness",
 }  # fmt: skip
@@ -92,7 +92,8 @@ def test_an_unknown_name_lists_the_closest_and_all(monkeypatch):
     with pytest.raises(SelectionError, match="closest: eap"):
         Registry().load("method", "eapp")
     with pytest.raises(
-        SelectionError, match="No task matches 'docstrings'; closest: docstring, docstring-mini; valid: "
+        SelectionError,
+        match="No task matches 'docstrings'; closest: docstring, docstring-mini, docstring-features-mini; valid: ",
     ):
         select("task", "compiled-reverse,docstrings", Registry().plugins("task"))
 
@@ -186,4 +187,4 @@ def test_a_default_that_is_no_literal_is_not_that_of_the_base(tmp_path, monkeypa
 def test_a_scratch_file_says_its_kind(tmp_path):
     scratch = tmp_path / "mine.py"
     scratch.write_text((ROOT / "methods" / "random_scores.py").read_text().replace('name="random"', 'name="mine"'))
-    assert Registry((scratch,)).plugins("method")["mine"].describe()["kinds"] == ["circuit", "removal"]
+    assert Registry((scratch,)).plugins("method")["mine"].describe()["kinds"] == ["circuit", "features", "removal"]

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ..metrics.feature_contexts import Active
     from ..metrics.feature_examination import Contexts
 
-TOP = 40
+TOP = 30
 """How many nodes a record holds."""
 MOST_NODES, MOST_EDGES = 60, 200
 _MOST_CONTEXTS, _MOST_PROMOTED, _MOST_WORDS = 5, 8, 1000
+_SHOWN_CONTEXTS, _SHOWN_PROMOTED = 3, 6
 _BEFORE, _BEHIND = 12, 3
 
 Position = Annotated[int, Field(ge=0, lt=2**31)]
@@ -221,8 +222,8 @@ def _illustrations(
     """Contexts, promoted tokens and link of each feature."""
     from ..metrics.feature_contexts import promoted_tokens, top_contexts
 
-    where = top_contexts(problem.model, problem.dictionaries, contexts.tokens, features, most=_MOST_CONTEXTS)
-    raised = promoted_tokens(problem.model, problem.dictionaries, features, len(contexts.words), _MOST_PROMOTED)
+    where = top_contexts(problem.model, problem.dictionaries, contexts.tokens, features, most=_SHOWN_CONTEXTS)
+    raised = promoted_tokens(problem.model, problem.dictionaries, features, len(contexts.words), _SHOWN_PROMOTED)
     return {
         (place, unit): {
             "contexts": tuple(_context(contexts, each) for each in where[place, unit]),

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import torch
-
 from ..contract.progress import progress
 from ..contract.scores import Curve, Measure
 from ..features.problem import FeatureProblem, FeatureScores
@@ -75,7 +73,7 @@ def evaluate_nodes(
         "metric-model": DEFINITIONS.make("metric-model", examined.anchors.model, of=f"{len(held_out.pairs)} prompts"),
         "metric-empty": DEFINITIONS.make("metric-empty", examined.anchors.empty, of=f"{len(held_out.pairs)} prompts"),
     }
-    return FeatureEvaluation(measures, curves, sets, linear, _notes(solution))
+    return FeatureEvaluation(measures, curves, sets, linear, _notes(problem, solution))
 
 
 def _faithfulness(
@@ -125,8 +123,9 @@ def _faithfulness(
     return {name: measures[name] for name in ordered}, curves, sets
 
 
-def _notes(solution: FeatureScores) -> tuple[str, ...]:
+def _notes(problem: FeatureProblem, solution: FeatureScores) -> tuple[str, ...]:
     told = solution.scores.nan_to_num(0.0)
     if bool((told == told[0]).all()):
         return (f"every score is {float(told[0]):g}: the method tells no node from another",)
-    return () if torch.is_tensor(solution.neurons) else ("the method says nothing of neurons",)
+    silent = solution.neurons is None and not problem.is_of_neurons
+    return ("the method says nothing of neurons",) if silent else ()

@@ -32,6 +32,7 @@ def behaviour(split: Split) -> Pronoun:
 task = MiniFeatures(
     name="gender-features-mini",
     summary="Features for the gender of a name on a small GPT: the pronoun that follows",
+    chance={"faithfulness": 0.03, "completeness": 0.83},
     behaviour=behaviour,
     by_position=True,
     uses=("gender",),

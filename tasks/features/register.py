@@ -41,6 +41,7 @@ def behaviour(split: Split) -> Register:
 task = MiniFeatures(
     name="register-features-mini",
     summary="Features for rude against friendly talk on a small GPT: how a remark is followed",
+    chance={"faithfulness": 0.03, "completeness": 0.766},
     behaviour=behaviour,
     uses=("register",),
     unused=("number", "gender", "year"),
