@@ -11,7 +11,13 @@ from mechboard.ground_truth.mini.carried.causal import Ablations
 from mechboard.ground_truth.mini.carried.flips import flips
 from mechboard.ground_truth.mini.carried.measure import evidence, measure, separated
 from mechboard.ground_truth.mini.carried.rule import Evidence, Share, Thresholds
-from mechboard.ground_truth.mini.carried.separation import ALL_MARKS, Activations, areas, vectors_at_marks
+from mechboard.ground_truth.mini.carried.separation import (
+    ALL_MARKS,
+    Activations,
+    areas,
+    contrast_areas,
+    vectors_at_marks,
+)
 from mechboard.ground_truth.mini.carried.texts import texts
 from mechboard.ground_truth.mini.carried.variables import BEHAVIOURS, CONTRASTS, USES, WORDS, Use
 from mechboard.ground_truth.mini.vocabulary import VOCABULARY
@@ -90,6 +96,15 @@ def test_areas_are_scikit_learns_with_ties_in_the_better_direction():
         for unit in range(3):
             one = roc_auc_score(labels, x[:, unit])
             assert float(areas(x, values)[row, unit]) == pytest.approx(max(one, 1 - one))
+
+
+def test_a_contrast_is_looked_at_where_it_has_been_said_already(some):
+    earlier = (some.order["register"] >= 0) & (some.order["register"] < some.order["year"])
+    values = torch.zeros(len(some.tokens), len(ALL_MARKS), 1)
+    values[earlier, ALL_MARKS.index("start"), 0] = some.values["register"][earlier].float()
+    found = contrast_areas(Activations(some, values))
+    assert float(found.anywhere[NUMBER["register"]]) == 1.0
+    assert float(found.own[NUMBER["register"]]) == 0.5  # the first year is no mark of its own
 
 
 def test_a_share_is_what_a_neuron_at_its_mean_takes_along_in_a_plain_pass():
@@ -178,6 +193,17 @@ def test_what_carries_a_used_variable_but_drives_another_behaviour_is_neither_tr
     found = made(own={"subject-number": 1.0}, shares={"agreement-simple": 0.05})
     assert int(rule.verdict(found, USES["agreement-simple"], Thresholds()).true) == 1
     assert int(rule.verdict(found, USES["agreement-across-rc"], Thresholds()).universe) == 0
+
+
+def test_what_touches_a_used_contrast_without_separating_it_is_neither_true_nor_false():
+    found = made(own={"other-number": 1.0}, anywhere={"subject-number": 0.7}, shares={"agreement-within-rc": 0.05})
+    assert int(rule.verdict(found, USES["agreement-across-rc"], Thresholds()).universe) == 0
+
+
+def test_a_contrast_is_used_through_the_behaviour_that_it_drives():
+    for cut, true in ((25, 0), (75, 1)):
+        found = made(own={f"year>{cut}": 0.95}, shares={"year>75": 0.05})
+        assert int(rule.verdict(found, USES["greater-than"], Thresholds()).true) == true
 
 
 def test_what_moves_the_behaviour_is_not_called_false():

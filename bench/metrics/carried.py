@@ -39,8 +39,8 @@ def strengths(scores: Float[Tensor, " nodes"], nodes: Nodes) -> Float[Tensor, " 
     """Sum over positions of |score|, in the order of `nodes.summed`; NaN where there is no opinion at any position."""
     parts = {}
     for place, part in nodes.split(scores).items():
-        silent = part.isnan().all(0)
-        parts[place] = part.abs().nan_to_num(0.0).sum(0).masked_fill(silent, float("nan"))
+        silent = part.isnan().all(0, keepdim=True)
+        parts[place] = part.abs().nan_to_num(0.0).sum(0, keepdim=True).masked_fill(silent, float("nan"))
     return nodes.summed.join(parts)
 
 
