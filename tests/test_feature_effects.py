@@ -6,6 +6,7 @@ from feature_problems import alone, feature_problem, parts_of, slow_metric, valu
 from models import FAMILIES
 
 from mechboard.features import (
+    Identity,
     Node,
     Place,
     edge_effects,
@@ -15,6 +16,7 @@ from mechboard.features import (
     linear_effects,
     splice,
 )
+from mechboard.features.changes import change
 from mechboard.methods.atp_features import atp_features
 from mechboard.methods.exact_features import exact_features
 from mechboard.methods.ig_features import Parameters, ig_features
@@ -291,3 +293,20 @@ def test_integrated_gradient_takes_the_left_sum():
         return torch.autograd.grad(slow_metric(problem, pairs, alone(place, value)).sum(), value)[0]
 
     torch.testing.assert_close(found, (at(0.0) + at(0.5)) / 2)
+
+
+def test_a_dictionary_that_looks_back_is_given_whole_prompts():
+    class LooksBack(Identity):
+        by_vector = False
+
+        def encode(self, x):
+            return x.cumsum(-2)
+
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.randn(2, 4, 3, generator=generator)
+    corrupt = clean.clone()
+    corrupt[:, 2:] += 1
+    dictionary = LooksBack(3)
+    found = change(dictionary, clean, corrupt)
+    expected = dictionary.encode(corrupt) - dictionary.encode(clean)
+    torch.testing.assert_close(found.features, expected[..., found.active])

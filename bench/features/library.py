@@ -45,6 +45,8 @@ class Wrapped(Normalised):
         UsageError: its decoder is not linear, or its weights are not finite.
     """
 
+    by_vector = False
+
     def __init__(self, sae: Any, normalise: Normalise) -> None:
         self._sae = sae.eval()
         for parameter in sae.parameters():
