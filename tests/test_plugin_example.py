@@ -7,14 +7,20 @@ import site
 import subprocess
 import sys
 import venv
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mechboard.conformance import run_checks
+from mechboard.kinds import kinds
+from mechboard.plugins.registry import Registry
 from mechboard.plugins.scaffold import write_method_package, write_task_package
+from mechboard.plugins.scaffold.templates import CIRCUIT
+from mechboard.reference import Reference
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-WRITE = {"edge-bound": write_method_package, "plural-subject": write_task_package}
+WRITE = {"edge-bound": partial(write_method_package, module=CIRCUIT), "plural-subject": write_task_package}
 
 
 @pytest.mark.parametrize("name", WRITE)
@@ -22,6 +28,16 @@ def test_the_example_is_what_the_scaffold_writes(tmp_path, name):
     written = WRITE[name](name, tmp_path)
     for path in written.iterdir():
         assert path.read_text() == (EXAMPLES / name / path.name).read_text(), path.name
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind.template], ids=lambda kind: kind.name)
+def test_every_kind_has_a_method_to_start_from_that_keeps_its_contract(tmp_path, kind):
+    folder = write_method_package("starting-point", tmp_path, Reference(kind.template).load())
+    registry = Registry((folder / "mechboard_starting_point.py",))
+    assert registry.plugins("method")["starting-point"].describe()["kinds"] == [kind.name]
+    results = run_checks(registry.load("method", "starting-point"), registry)
+    assert {r.check: r.detail for r in results if not r.good} == {}
+    assert len(results) > 5
 
 
 def test_the_truth_of_the_example_is_what_its_own_measurement_finds(monkeypatch):
@@ -42,7 +58,7 @@ def _environment(folder: Path) -> Path:
 # The examples are what the scaffold writes, as the test above holds, so one of each is enough.
 @pytest.mark.parametrize(("what", "name"), [("method", "my-method"), ("task", "plural-subject")])
 def test_an_installed_plugin_is_found_by_its_entry_point_and_runs(tmp_path, what, name):
-    write = {"method": write_method_package, "task": write_task_package}[what]
+    write = {"method": partial(write_method_package, module=CIRCUIT), "task": write_task_package}[what]
     package = EXAMPLES / name if name in WRITE else write(name, tmp_path)
     copy = tmp_path / "source"
     copy.mkdir()

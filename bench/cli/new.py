@@ -16,12 +16,21 @@ def command() -> None:
 
 @command.command("method")
 @click.argument("name")
+@click.option("--kind", "asked", default="circuit", show_default=True, help="The kind of question that it answers.")
 @_into
-def method(name: str, into: Path) -> None:
+def method(name: str, asked: str, into: Path) -> None:
     """Write a package with a working method NAME, its registration and a test."""
+    from ..errors import UsageError
+    from ..kinds import kind, kinds
     from ..plugins.scaffold import write_method_package
+    from ..reference import Reference
 
-    _say_next(write_method_package(name, into), name, f"bench run --method {name} --task all")
+    template = kind(asked).template
+    if not template:
+        valid = ", ".join(each.name for each in kinds() if each.template)
+        raise UsageError(f"The kind {asked!r} has no method to start from; valid: {valid}.")
+    folder = write_method_package(name, into, Reference(template).load())
+    _say_next(folder, name, f"bench run --method {name} --task all")
 
 
 @command.command("task")

@@ -93,17 +93,8 @@ def _drawn(trial: TaskTrial, generator: torch.Generator) -> FeatureScores:
     return FeatureScores(torch.randn(len(trial.instance.problem.nodes), generator=generator))
 
 
-def _known(trial: TaskTrial) -> FeatureScores | None:
-    if not trial.instance.truths:
-        return None
-    nodes, truth = trial.instance.problem.nodes, trial.instance.truths[0]
-    parts = nodes.summed.split(truth.carries.float())
-    return FeatureScores(nodes.join({place: part.repeat(nodes.rows, 1) for place, part in parts.items()}))
-
-
 TRIALS = TaskTrials(
     draw=_drawn,
-    known=_known,
     checks={
         "prompts": check_prompts,
         "dictionaries": check_dictionaries,

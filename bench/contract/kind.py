@@ -59,6 +59,7 @@ class Kind(ABC, Generic[Problem, Solution]):
         exhibits: what its scoring may leave in a record.
         adapters: how methods of other kinds answer tasks of this one.
         trials: `module:attribute` of the trials that conformance runs on its methods, a `conformance.methods.Trials`.
+        template: `module:attribute` of a working method to start from, which `bench new method` writes; empty for none.
         task_trials: the same for its tasks, a `conformance.tasks.TaskTrials`; empty for none.
     """
 
@@ -72,6 +73,7 @@ class Kind(ABC, Generic[Problem, Solution]):
     adapters: ClassVar[tuple[Adapter[Any, Any], ...]] = ()
     trials: ClassVar[str]
     task_trials: ClassVar[str] = ""
+    template: ClassVar[str] = ""
 
     def check_instance(self, instance: Instance[Problem]) -> None:
         """See that what a task has loaded fits together, before a method spends hours on it.

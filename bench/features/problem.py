@@ -34,7 +34,7 @@ class FeatureProblem:
         truth: features that are known, in the order of `nodes.summed`, for a method that declares to see them.
 
     Raises:
-        UsageError: prompts of different lengths, whose positions mean different things, with nodes at positions.
+        UsageError: model and dictionaries on different devices, or prompts of different lengths, whose positions mean different things, with nodes at positions.
     """
 
     model: Decoder
@@ -49,6 +49,12 @@ class FeatureProblem:
     def __post_init__(self) -> None:
         if not isinstance(self.metric, CheckedMetric):
             object.__setattr__(self, "metric", CheckedMetric(self.metric, self.model.config.d_vocab_out))
+        held = next(self.dictionaries.tensors(), None)
+        if held is not None and held.device.type != self.model.device.type:
+            raise UsageError(
+                f"The model is on {self.model.device.type} and its dictionaries on {held.device.type}; features are asked for on the "
+                "CPU, so leave --device away."
+            )
         shortest, longest = int(self.pairs.lengths.min()), self.pairs.clean.shape[1]
         if self.by_position and shortest != longest:
             raise UsageError(

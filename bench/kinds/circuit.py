@@ -50,6 +50,7 @@ class CircuitKind(Kind["CircuitProblem", "EdgeScores"]):
     sees = frozenset({"truth"})
     exhibits = (Circuit, Distribution, Agreement, Interpolation, OperatingPoints)
     trials = "mechboard.conformance.circuit:TRIALS"
+    template = "mechboard.plugins.scaffold.templates:CIRCUIT"
     task_trials = "mechboard.conformance.circuit_tasks:TRIALS"
 
     def check_instance(self, instance: Instance[CircuitProblem]) -> None:

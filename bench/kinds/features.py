@@ -41,6 +41,7 @@ class FeaturesKind(Kind["FeatureProblem", "FeatureScores"]):
     sees = frozenset({"truth"})
     exhibits = (Explanation, FeatureCircuit, Linearity)
     trials = "mechboard.conformance.features:TRIALS"
+    template = "mechboard.plugins.scaffold.templates:FEATURES"
     task_trials = "mechboard.conformance.features_tasks:TRIALS"
 
     def check_instance(self, instance: Instance[FeatureProblem]) -> None:

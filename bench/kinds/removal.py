@@ -59,6 +59,7 @@ class RemovalKind(Kind["RemovalProblem", "Edit"]):
     exhibits = (Frontier, Columns, Completions, Cut, CutPixels)
     adapters = (Adapter(name="cut", inner=circuit, down=_down, up=_up),)
     trials = "mechboard.conformance.removal:TRIALS"
+    template = "mechboard.plugins.scaffold.templates:REMOVAL"
 
     def check_instance(self, instance: Instance[RemovalProblem]) -> None:
         """See that truths are of the problem's graph and the marked budget is one of its budgets.

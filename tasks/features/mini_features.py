@@ -71,7 +71,7 @@ class MiniFeatures(MiniBehaviour):
     def truth_hashes(self) -> dict[str, str]:
         """Hash of what was measured of the features."""
         path = carried.path(self.version)
-        return {path.name: sha256(path)} if path.is_file() else {}
+        return {path.name: sha256(path)}
 
     def load(self, data_seed: int, device: str) -> Instance[FeatureProblem]:
         """The model with its dictionaries and discovery prompts; prompts of what was held out of its training."""
@@ -98,8 +98,6 @@ class MiniFeatures(MiniBehaviour):
 
     def truths(self, nodes: Nodes) -> tuple[FeatureTruth, ...]:
         """Features that carry a variable which the behaviour uses, among those that clearly carry one."""
-        if not carried.path(self.version).is_file():
-            return ()
         return carried.truths(self.name, self.version, nodes)
 
 
