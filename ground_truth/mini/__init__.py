@@ -6,6 +6,7 @@
 - `train`      makes the weights; `model` opens them, and refuses any but those that the card was written for;
 - `effects`    the exact effect of every edge on each task;
 - `dictionaries`  sparse autoencoders of its vectors, and what makes them.
+- `carried`    what each of their features carries, measured.
 
 `python -m mechboard.ground_truth.mini.corpus` prints a page of the language.
 """
