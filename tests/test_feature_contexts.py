@@ -127,7 +127,9 @@ def test_the_circuit_holds_the_strongest_nodes_and_the_strongest_edges_among_the
     scores = torch.zeros(len(asked.nodes))
     scores[[3, 5, 40, 50]] = torch.tensor([0.5, -2.0, 1.0, torch.nan])
     edges = FeatureEdges(torch.tensor([3, 5, 5, 7]), torch.tensor([40, 40, 3, 40]), torch.tensor([0.1, -0.7, 0.0, 9.0]))
-    found = feature_circuit(asked, FeatureScores(scores, edges=edges), contexts())
+    carries = asked.nodes.summed.index(asked.nodes[40]._replace(position=None))
+    found = feature_circuit(asked, FeatureScores(scores, edges=edges), contexts(), labels={carries: "number"})
+    assert [node.label for node in found.nodes] == ["", "number", ""]
     assert [(node.name, node.score) for node in found.nodes] == [
         ("embed/error@0", -2.0),
         (str(asked.nodes[40]), 1.0),

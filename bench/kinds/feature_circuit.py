@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -188,11 +189,17 @@ class FeatureCircuit(Exhibit):
 
 
 def feature_circuit(
-    problem: FeatureProblem, scores: FeatureScores, contexts: Contexts | None, *, top: int = TOP
+    problem: FeatureProblem,
+    scores: FeatureScores,
+    contexts: Contexts | None,
+    *,
+    labels: Mapping[int, str] = MappingProxyType({}),
+    top: int = TOP,
 ) -> FeatureCircuit:
     """The circuit of some scores: the `top` strongest nodes by magnitude, and the strongest edges among them.
 
-    Without contexts features have neither text nor promoted tokens, since tokens have no words.
+    Without contexts features have neither text nor promoted tokens, since tokens have no words. `labels` say what features are
+    known to carry, by their numbers without positions.
     """
     nodes = problem.nodes
     chosen = _strongest(scores.scores, top)
@@ -209,7 +216,12 @@ def feature_circuit(
         positions=nodes.positions,
         words=words,
         nodes=tuple(
-            _node(node, float(scores.scores[i]), **told.get((node.place, -1 if node.unit is None else node.unit), {}))
+            _node(
+                node,
+                float(scores.scores[i]),
+                label=labels.get(nodes.summed.index(node._replace(position=None)), ""),
+                **told.get((node.place, -1 if node.unit is None else node.unit), {}),
+            )
             for i, node in zip(chosen, shown, strict=True)
         ),
         edges=_edges(scores.edges, chosen),

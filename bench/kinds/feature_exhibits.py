@@ -220,7 +220,8 @@ def exhibits_of(
     exhibits: dict[str, Exhibit] = {}
     if found.sets:
         exhibits["explanation"] = Explanation.of(found.sets, held_out.published)
-    exhibits["circuit"] = feature_circuit(problem, solution, held_out.contexts)
+    labels = instance.truths[0].labels if instance.truths else {}
+    exhibits["circuit"] = feature_circuit(problem, solution, held_out.contexts, labels=labels)
     compared = {
         name: ((problem.neurons if name == "neurons" else problem).nodes, parts)
         for name, parts in found.linear.items()
