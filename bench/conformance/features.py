@@ -14,6 +14,7 @@ from .results import CheckFailed
 
 _ROUNDING = 1e-3
 _AGREES = 0.3
+_FEW = 8
 
 
 def check_batch_size(trial: Trial) -> str:
@@ -42,7 +43,8 @@ def check_summed(trial: Trial) -> str:
 
 def check_neurons(trial: Trial) -> str:
     """A problem of neurons, which has no errors, is answered too."""
-    problem = trial.problem.neurons
+    # Every neuron changes on every prompt, so a few prompts are work enough for a method that patches each alone.
+    problem = replace(trial.problem.neurons, pairs=trial.problem.pairs[:_FEW])
     if trial.problem.truth is not None:
         problem = replace(problem, truth=torch.arange(len(problem.nodes.summed)) == 0)
     try:
